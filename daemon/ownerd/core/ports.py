@@ -1,0 +1,187 @@
+"""Ports: what the core needs from the world. Adapters in tokens, storage, prompt and bus implement them.
+
+Each port has a contract suite under tests/contract that runs on the fake and on every real adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ownerd.model.caller import Terminal
+from ownerd.model.names import Progress
+from ownerd.model.secret import Secret
+from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
+
+# -- world --
+
+
+class Clock(Protocol):
+    """Wall clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+
+
+class Rng(Protocol):
+    """Source of random bytes; `os.urandom` outside tests."""
+
+    def __call__(self, size: int, /) -> bytes:
+        """Return ``size`` random bytes."""
+
+
+# -- tokens --
+
+
+class TokenUi(Protocol):
+    """What a token adapter may ask of the person while it works. Called on the event loop."""
+
+    async def pin(self, token: TokenInfo) -> Secret:
+        """Return the PIN that the owner typed now. Raises `Dismissed` or `TimedOut`."""
+
+    def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
+        """Say that a touch is wanted. Called before the command goes to the token."""
+
+
+class TokenPort(Protocol):
+    """Security tokens. Cancelling the calling task cancels at the token where its transport can.
+
+    Every method may raise any `TokenError`.
+    """
+
+    async def present(self) -> list[TokenInfo]:
+        """List the tokens that are present now, without using up a PIN try or asking for a touch."""
+
+    async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
+        """Make a credential for `names.RP_ID` with hmac-secret on the token (one touch)."""
+
+    async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
+        """Return the first of ``credentials`` whose token is present, asking the token, without a touch.
+
+        Raises `TokenMissing` when none is.
+        """
+
+    async def approve(
+        self,
+        credential: TokenCredential,
+        challenge: bytes,
+        handles: Sequence[SecretHandle],
+        *,
+        ui: TokenUi,
+    ) -> TokenAnswer:
+        """Sign ``challenge`` (32 bytes) and yield the secrets behind at most two ``handles``: one touch.
+
+        RP ID hash, credential id, UP and UV flags, the signature and, where a handle has one, the key
+        check value are verified before anything is returned. Raises `WrongKey` or `ProtocolBroken`.
+        """
+
+
+# -- prompts --
+
+
+class PromptPort(Protocol):
+    """The daemon's own prompts. One at a time; the core sees to that."""
+
+    def can_prompt(self, terminal: Terminal | None) -> bool:
+        """Whether a prompt can be shown on ``terminal``, or (None) on a display."""
+
+    async def pin(self, terminal: Terminal | None, *, description: str, timeout_seconds: float) -> Secret:
+        """Ask for a PIN. Raises `Dismissed` or `TimedOut`; cancelling closes the prompt."""
+
+    async def confirm(
+        self,
+        terminal: Terminal | None,
+        *,
+        description: str,
+        approve_label: str,
+        refuse_label: str,
+        timeout_seconds: float,
+    ) -> bool:
+        """Show ``description``; True when approved, False when refused. Raises `TimedOut`."""
+
+    async def touch_wanted(self, token_name: str, reason: str) -> None:
+        """Notify the desktop that a token waits for a touch. ``reason`` names no value. Never raises."""
+
+    async def touch_done(self) -> None:
+        """Withdraw that notification. Never raises."""
+
+
+# -- storage --
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sealed row of the vault: ``kind`` and ``id`` in clear, the rest under AEAD."""
+
+    kind: str
+    id: str
+    generation: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One ledger entry to append: leaf bytes, and its sealed opening unless it has none."""
+
+    seq: int
+    leaf: bytes
+    wrapped_key: bytes | None = None
+    ciphertext: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one durable transaction writes. ``checkpoint`` is (tree size, signed note)."""
+
+    entries: tuple[EntryRow, ...]
+    checkpoint: tuple[int, bytes] | None = None
+    put: tuple[Record, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+
+
+class StorePort(Protocol):
+    """Vault and ledger in one database. Every method raises `StorageError` (or a child) and nothing else.
+
+    Calls run on the store's own thread, in the order in which they were made.
+    """
+
+    async def exists(self) -> bool:
+        """Whether a vault has been set up."""
+
+    async def records(self, kind: str | None = None) -> list[Record]:
+        """All records, or those of one kind, by (kind, id)."""
+
+    async def leaves(self, start: int, count: int) -> list[bytes]:
+        """Leaf bytes of entries ``start`` … in order; fewer at the end."""
+
+    async def leaf_hashes(self) -> list[bytes]:
+        """RFC 6962 leaf hashes of all entries in order (32 bytes each), hashed on the store's thread."""
+
+    async def opening(self, seq: int) -> tuple[bytes, bytes] | None:
+        """(wrapped key, ciphertext) of an entry's opening, or None."""
+
+    async def checkpoint(self) -> tuple[int, bytes] | None:
+        """The newest (tree size, signed note)."""
+
+    async def commit(self, batch: Batch) -> None:
+        """Write all of ``batch`` in one transaction, durable on return, or nothing.
+
+        The first entry's ``seq`` must be the current number of entries. Cancelling the caller does not
+        undo a commit under way.
+        """
+
+    async def close(self) -> None:
+        """Finish what was asked and close."""
+
+
+# -- one asked-for act, as the bus carries it --
+
+
+@dataclass(slots=True)
+class Job:
+    """The thread of one call: where its progress goes, and the terminal its caller lends."""
+
+    progress: Callable[[Progress, dict[str, str | int]], None]
+    terminal: Terminal | None = None
+    options: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,93 @@
+"""The face of the core towards the bus: use cases, one method each.
+
+`ownerd.core.agent.Agent` implements it; bus tests use a fake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ownerd.core.ports import Job
+from ownerd.model.caller import Caller, Terminal
+from ownerd.model.token import TokenInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What leaves: the compact JWE for the provider, and the ledger entry that records it."""
+
+    response: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What anyone on the bus may know: no value, no provider name."""
+
+    set_up: bool
+    unlocked: bool
+    claims: int
+    providers: int
+    tokens: int
+    entries: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request that waits. ``id`` is short and typed by people; names no provider and no value."""
+
+    id: str
+    kind: str
+    app: str
+    confidence: str
+    state: str
+    since: str
+
+
+class AgentService(Protocol):
+    """Use cases. Errors are from `ownerd.model.errors`; anything else is a bug that the bus hides."""
+
+    def session_key(self) -> str:
+        """Public JWK (JSON text) of this start of the daemon, which callers seal to."""
+
+    def status(self) -> Status:
+        """Counts and states."""
+
+    async def present(self, caller: Caller, request: str, job: Job) -> Released:
+        """Steps 3 to 10 of a disclosure (DESIGN section 4)."""
+
+    async def delivered(self, released: Released) -> None:
+        """Step 11: record that the response was handed to the bus."""
+
+    async def setup(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Make the vault and enrol the first token; returns JWE of ``{"verifier_key": …}`` for the tool."""
+
+    async def unlock(self, caller: Caller, job: Job) -> None:
+        """Open the vault with a touch."""
+
+    def lock(self, reason: str) -> None:
+        """Ask the process to record the lock and end."""
+
+    async def tokens(self) -> list[TokenInfo]:
+        """Tokens that are present."""
+
+    async def read(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Owner's read: sealed query in, JWE to the tool's key out; needs a touch, becomes an entry."""
+
+    async def change(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Owner's change: sealed change in, JWE of the outcome out; needs a touch, becomes an entry."""
+
+    def pending(self) -> Sequence[Pending]:
+        """Requests that wait."""
+
+    def approve(self, pending_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
+        """Show the prompt of a waiting request on ``terminal`` now, minus the claims in ``without``."""
+
+    def refuse(self, pending_id: str) -> None:
+        """Refuse a waiting request."""
+
+    def watch(self, terminal: Terminal | None) -> None:
+        """Lend ``terminal`` to prompts from now on; None ends it."""

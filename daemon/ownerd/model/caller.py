@@ -1,0 +1,34 @@
+"""Who called on the bus: a label with a confidence, never an authorisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Confidence(StrEnum):
+    """How an app's label was learnt, best first (DESIGN section 4, step 1)."""
+
+    SANDBOX = "sandbox"
+    SCOPE = "scope"
+    EXECUTABLE = "executable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A D-Bus sender: unique bus name, uid from the bus daemon (None: look-up failed), label."""
+
+    bus_name: str
+    uid: int | None
+    label: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A terminal that its owner lends to the daemon's prompts: checked tty path, TERM and locale."""
+
+    tty: str
+    term: str
+    locale: str

@@ -1,0 +1,78 @@
+"""Claims: one named datum of the owner, and the names it may have.
+
+Names are OpenID Connect Core 1.0 section 5.1 standard claims; members of ``address`` are written with a
+dot (``address.locality``), everywhere but in DCQL and SD-JWT, where they are paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ownerd.model.encoding import Json
+from ownerd.model.errors import InvalidArgument
+
+MAX_VALUE_BYTES: Final = 16 * 1024
+
+LABELS: Final[dict[str, str]] = {
+    "name": "full name",
+    "given_name": "given name",
+    "family_name": "family name",
+    "middle_name": "middle name",
+    "nickname": "nickname",
+    "preferred_username": "preferred user name",
+    "profile": "profile page",
+    "picture": "picture",
+    "website": "website",
+    "email": "e-mail",
+    "gender": "gender",
+    "birthdate": "date of birth",
+    "zoneinfo": "time zone",
+    "locale": "language",
+    "phone_number": "phone number",
+    "address.formatted": "full postal address",
+    "address.street_address": "street and number",
+    "address.locality": "town",
+    "address.region": "region",
+    "address.postal_code": "postal code",
+    "address.country": "country",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One datum: ``changed`` is an RFC 3339 UTC time, ``version`` counts from 1."""
+
+    name: str
+    value: Json
+    source: str
+    changed: str
+    version: int
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """DCQL path of this claim."""
+        return claim_path(self.name)
+
+
+def claim_path(name: str) -> tuple[str, ...]:
+    """``address.locality`` → ``("address", "locality")``."""
+    return tuple(name.split("."))
+
+
+def claim_name(path: tuple[str, ...]) -> str:
+    """Inverse of `claim_path`."""
+    return ".".join(path)
+
+
+def claim_label(name: str) -> str:
+    """Plain words for a claim name."""
+    return LABELS.get(name, name)
+
+
+def require_claim_name(name: str) -> str:
+    """Return ``name``. Raises `InvalidArgument` for a name that is not in the table."""
+    if name not in LABELS:
+        known = ", ".join(LABELS)
+        raise InvalidArgument(f"unknown claim {name[:40]!r}; known are {known}")
+    return name

@@ -1,0 +1,91 @@
+"""Strict base64url and strict JSON, the two encodings that every format of ours is made of.
+
+Parsers refuse whatever the matching formatter would not write: padding, stray bits, duplicate members,
+NaN, lone surrogates, depth and size without bound.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, NoReturn
+
+from ownerd.model.errors import InvalidArgument
+
+Json = Any  # a JSON value: str, int, float, bool, None, list[Json] or dict[str, Json]
+
+MAX_DEPTH = 32
+
+
+def format_b64u(data: bytes) -> str:
+    """Encode as base64url without padding (RFC 7515, appendix C)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def parse_b64u(text: str) -> bytes:
+    """Decode base64url without padding; exact inverse of `format_b64u`.
+
+    Raises `InvalidArgument` for padding, foreign characters and non-canonical trailing bits.
+    """
+    try:
+        raw = text.encode("ascii")
+        data = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+    except (UnicodeEncodeError, binascii.Error, AttributeError) as error:
+        raise InvalidArgument("not base64url") from error
+    if format_b64u(data) != text:
+        raise InvalidArgument("base64url is not canonical")
+    return data
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidArgument("JSON object has a duplicate member")
+    return members
+
+
+def _constant(name: str) -> NoReturn:
+    raise InvalidArgument(f"JSON has no {name}")
+
+
+def _require_plain(value: Json, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidArgument(f"JSON is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidArgument("JSON text has a lone surrogate") from error
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _require_plain(name, depth + 1)
+            _require_plain(member, depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            _require_plain(member, depth + 1)
+
+
+def parse_json(text: str | bytes, *, max_bytes: int = 1 << 20) -> Json:
+    """Parse one JSON value (RFC 8259) strictly.
+
+    Raises `InvalidArgument` when it is larger than ``max_bytes``, nested deeper than `MAX_DEPTH`, not
+    UTF-8, or has duplicate members, NaN, infinities or lone surrogates.
+    """
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(raw) > max_bytes:
+        raise InvalidArgument(f"JSON is larger than {max_bytes} bytes")
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise InvalidArgument("not JSON") from error
+    _require_plain(value, 0)
+    return value
+
+
+def parse_json_object(text: str | bytes, *, max_bytes: int = 1 << 20) -> dict[str, Json]:
+    """Parse a JSON object; see `parse_json`."""
+    value = parse_json(text, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise InvalidArgument("not a JSON object")
+    return value
