@@ -1,0 +1,1 @@
+"""The ledger: Merkle tree, signed checkpoints, entry codec and verifier. Pure; docs/LEDGER.md is the format."""
