@@ -35,6 +35,7 @@ NONCE_BYTES: Final = 16
 SALT_BYTES: Final = 16
 MAX_LEAF_BYTES: Final = 1 << 16
 MAX_COMMITMENTS: Final = 256
+MAX_LAG: Final = 4096  # entries that may be appended between an entry's touch and its place
 
 _LOG = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LABEL = re.compile(r"[a-z][a-z_-]{0,31}(/(0|[1-9][0-9]{0,3}))?", re.ASCII)
@@ -68,6 +69,11 @@ class Leaf:
     vault_generation: int
     vault_digest: bytes
     opening: bytes | None
+
+
+def origin(log_id: str) -> str:
+    """Return the origin line and key name of a log (C2SP tlog-checkpoint)."""
+    return f"ownerd/{log_id}"
 
 
 def commit(label: str, salt: bytes, value: Json) -> bytes:

@@ -47,6 +47,15 @@ class Frontier:
             frontier.append(one)
         return frontier
 
+    @classmethod
+    def from_perfect_root(cls, size: int, root: bytes) -> Self:
+        """Take over a tree of 2^n leaves by its root alone. Raises `InvalidArgument` for another size."""
+        if size < 1 or size & (size - 1) or len(root) != HASH_BYTES:
+            raise InvalidArgument("only the root of a perfect tree stands for it")
+        frontier = cls()
+        frontier._roots, frontier._size = [root], size
+        return frontier
+
     @property
     def size(self) -> int:
         """Leaves in the tree."""

@@ -32,8 +32,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ownerd.ledger.merkle import HASH_BYTES
 from ownerd.model.errors import BadSignature, Malformed
 
-MAX_NOTE_BYTES: Final = 1 << 16
-MAX_SIGNATURES: Final = 16
+MAX_NOTE_BYTES: Final = 1 << 17
+MAX_SIGNATURES: Final = 16  # as many as the specification wants to be accepted
 MAX_SIZE: Final = (1 << 63) - 1
 
 _ED25519: Final = b"\x01"

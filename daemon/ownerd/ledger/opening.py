@@ -9,6 +9,7 @@ SHA-256 of the ciphertext and not of the wrapped key, because rotating the openi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -50,6 +51,11 @@ class SealedOpening:
 
     wrapped_key: bytes
     ciphertext: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """What the leaf holds of it: SHA-256 of the ciphertext."""
+        return hashlib.sha256(self.ciphertext).digest()
 
 
 def _suite() -> hpke.Suite:
