@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from fido2 import cbor
 
+from ownerd.softtoken.failure import StateError
+
 VERSION: Final = 1
 SCRYPT_N: Final = 2**16
 SCRYPT_N_FLOOR: Final = 2**15
@@ -33,10 +35,6 @@ PIN_TRIES: Final = 8
 
 # CTAP 2.1 section 6.10.2: the empty array 0x80 and the first 16 bytes of its SHA-256.
 EMPTY_LARGE_BLOBS: Final = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
-
-
-class StateError(Exception):
-    """The state file cannot be used; the message is for the person at the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
