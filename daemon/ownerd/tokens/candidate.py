@@ -1,0 +1,37 @@
+"""A token that a finder saw, before anybody spoke to it.
+
+A finder is a callable without arguments that lists candidates and opens nothing that a token would notice.
+`Fido2Tokens` takes finders as constructor arguments; `ownerd.tokens.finders` has the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fido2.ctap import CtapDevice
+
+from ownerd.model.token import Transport
+from ownerd.tokens.limit import Limit
+
+MAX_NAME_CHARS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """``id`` is stable while the token stays plugged in; ``open`` runs on the token's worker thread."""
+
+    id: str
+    transport: Transport
+    name: str
+    open: Callable[[Limit], CtapDevice]
+
+
+Finder = Callable[[], Iterable[Candidate]]
+
+
+def printable_name(text: str | None, fallback: str) -> str:
+    """Make a device's own name fit for a prompt: printable, one line, at most `MAX_NAME_CHARS`."""
+    plain = "".join(char if char.isprintable() else " " for char in text or "")
+    return " ".join(plain.split())[:MAX_NAME_CHARS].strip() or fallback

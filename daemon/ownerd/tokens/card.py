@@ -1,0 +1,95 @@
+"""FIDO2 over PC/SC (NFC and smart-card readers; CTAP 2.1, section 11.3). Imports pyscard: import lazily.
+
+A session is one PC/SC transaction, so that another program's SELECT cannot fall into it, and ends with the card
+unpowered, so that nobody inherits its state.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+from contextlib import suppress
+from typing import Any, Final
+
+from fido2.ctap import CtapDevice
+from fido2.pcsc import CtapPcscDevice
+from smartcard import System
+from smartcard.Exceptions import SmartcardException
+from smartcard.ExclusiveTransmitCardConnection import ExclusiveTransmitCardConnection
+from smartcard.pcsc.PCSCExceptions import BaseSCardException
+
+from ownerd.model.errors import ProtocolBroken
+from ownerd.tokens.candidate import Candidate, printable_name
+from ownerd.tokens.limit import Limit
+
+MAX_MORE_DATA: Final = 64
+_SW1_MORE_DATA: Final = 0x61
+
+logger = logging.getLogger(__name__)
+
+
+def find_cards() -> list[Candidate]:
+    """One candidate per PC/SC reader; none where pcscd does not run."""
+    try:
+        readers = System.readers()
+    except (SmartcardException, BaseSCardException):
+        logger.debug("no PC/SC service")
+        return []
+    return [_candidate(reader) for reader in readers]
+
+
+def _candidate(reader: Any) -> Candidate:
+    name = str(reader.name)
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    shown = printable_name(name, "a card reader")
+    return Candidate(
+        f"pcsc-{digest[:8]}", "pcsc", f"FIDO2 token on {shown}", functools.partial(open_card, reader)
+    )
+
+
+def open_card(reader: Any, limit: Limit) -> CtapDevice:
+    """Select FIDO on the card in ``reader``, inside a transaction.
+
+    Raises `ValueError` for a card without FIDO, `SmartcardException` for no card or no access.
+    """
+    connection = BoundedCard(reader.createConnection(), limit)
+    try:
+        return CtapPcscDevice(connection, str(reader.name))
+    except BaseException:
+        with suppress(SmartcardException):
+            connection.disconnect()
+        raise
+
+
+class BoundedCard:
+    """A pyscard connection in one transaction that ends with its `Limit` and bounds ``61xx`` chains."""
+
+    def __init__(self, connection: Any, limit: Limit) -> None:
+        self._connection = ExclusiveTransmitCardConnection(connection)
+        self._limit = limit
+        self._more_data = 0
+
+    def connect(self) -> None:
+        """Connect shared and begin the transaction; waits while another program is in one."""
+        self._connection.connect()
+        self._connection.lock()
+
+    def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
+        """Exchange one APDU. Raises `GaveUp`, `ProtocolBroken`, `SmartcardException`."""
+        self._limit.require_patience()
+        data, sw1, sw2 = self._connection.transmit(apdu, protocol)
+        # A card was seen to answer 61xx for ever.
+        self._more_data = self._more_data + 1 if sw1 == _SW1_MORE_DATA else 0
+        if self._more_data > MAX_MORE_DATA:
+            raise ProtocolBroken("the token's answer does not end")
+        return data, sw1, sw2
+
+    def disconnect(self) -> None:
+        """End the transaction and unpower the card; the PC/SC context goes too."""
+        try:
+            with suppress(SmartcardException):  # a card that left holds no transaction
+                self._connection.unlock()
+            self._connection.disconnect()
+        finally:
+            self._connection.release()

@@ -1,0 +1,312 @@
+"""One short hold of one token: open, a few CTAP commands, close. Blocking; a worker thread runs it.
+
+CTAP 2.1: getInfo 6.4, clientPIN 6.5, makeCredential 6.1, getAssertion 6.2, hmac-secret 12.5. What a token
+answers is untrusted: it is parsed strictly by python-fido2, checked by `ownerd.tokens.verify`, and every way in which
+that can fail leaves as an error of the table.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from fido2.ctap import CtapDevice, CtapError
+from fido2.ctap2.base import AssertionResponse, Ctap2, Info
+from fido2.ctap2.extensions import HmacSecretExtension
+from fido2.ctap2.pin import ClientPin
+from fido2.hid import CAPABILITY
+from fido2.webauthn import PublicKeyCredentialRequestOptions
+
+from ownerd.model.errors import PinBlocked, PinWrong, Unsupported
+from ownerd.model.names import RP_ID
+from ownerd.model.secret import Secret
+from ownerd.model.token import SecretHandle, TokenCredential, TokenInfo
+from ownerd.tokens import verify
+from ownerd.tokens.candidate import Candidate
+from ownerd.tokens.faults import ERR, Undecided, as_token_errors
+from ownerd.tokens.limit import Limit
+
+# The software token's AAGUID, whatever transport it comes through.
+SOFTWARE_AAGUID: Final = "6f776e65-7264-4073-8066-74746f6b656e"
+MIN_PIN_CHARS: Final = 4
+MAX_PIN_BYTES: Final = 63
+# Not discoverable without the PIN, yet usable with an allowList: a preflight needs neither PIN nor touch.
+CRED_PROTECT_LEVEL: Final = 2
+
+Permission = ClientPin.PERMISSION
+
+
+class Session:
+    """A token held open. Every method blocks, and raises errors of the table only (and `Undecided`)."""
+
+    def __init__(self, candidate: Candidate, limit: Limit) -> None:
+        self._candidate = candidate
+        self._limit = limit
+        self._device: CtapDevice | None = None
+        self._opened: Ctap2 | None = None
+        self._pin_token: bytes | None = None
+        self._hmac: Any = None
+
+    # -- holding --
+
+    def open(self) -> dict[str, bool]:
+        """Open the device, read its getInfo, return its options.
+
+        Raises `Unsupported` for a token without CTAP2.
+        """
+        with as_token_errors():
+            self._device = self._candidate.open(self._limit)
+            if not self._device.capabilities & CAPABILITY.CBOR:
+                raise Unsupported("the token has no CTAP2")
+            self._opened = Ctap2(self._device)
+            return dict(self._opened.info.options)
+
+    def close(self) -> None:
+        """Close the device. A token that is gone already is as good as closed."""
+        device, self._device, self._opened, self._pin_token, self._hmac = self._device, None, None, None, None
+        if device is not None:
+            with suppress(Exception):
+                device.close()
+
+    @property
+    def info(self) -> Info:
+        """The getInfo of this session."""
+        return self._ctap.info
+
+    @property
+    def _ctap(self) -> Ctap2:
+        assert self._opened is not None, "session is not open"
+        return self._opened
+
+    # -- without touch, without PIN --
+
+    def describe(self) -> TokenInfo:
+        """What the token says of itself; the retry counter is read without using a try."""
+        with as_token_errors():
+            info = self.info
+            has_pin = info.options.get("clientPin") is True
+            aaguid = str(info.aaguid)
+            firmware = info.firmware_version
+            if not isinstance(firmware, int) or isinstance(firmware, bool):
+                raise TypeError("firmware version is not an integer")
+            return TokenInfo(
+                id=self._candidate.id,
+                name=self._candidate.name,
+                transport=self._candidate.transport,
+                aaguid=aaguid,
+                firmware=firmware,
+                has_pin=has_pin,
+                pin_tries=self._pin_tries() if has_pin else None,
+                software=self._candidate.transport == "software" or aaguid == SOFTWARE_AAGUID,
+            )
+
+    def require_supported(self) -> None:
+        """Raise `Unsupported` unless the token has what ownerd needs."""
+        with as_token_errors():
+            info = self.info
+            if HmacSecretExtension.NAME not in info.extensions:
+                raise Unsupported("the token has no hmac-secret")
+            if not any(p.VERSION in info.pin_uv_protocols for p in ClientPin.PROTOCOLS):
+                raise Unsupported("the token has no PIN protocol that we know")
+            if info.algorithms and not any(entry.get("alg") == verify.ES256 for entry in info.algorithms):
+                raise Unsupported("the token has no ES256")
+
+    def preflight(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
+        """Ask without touch and PIN which of ``credentials`` is on this token.
+
+        The answer's signature is verified, so a token that merely repeats an id does not count, and no PIN is
+        ever typed for it. Raises `Undecided` when the token refuses a question without a touch.
+        """
+        with as_token_errors():
+            room = self.info.max_cred_id_length or verify.MAX_CREDENTIAL_ID_BYTES
+            fitting = [item for item in credentials if len(item.credential_id) <= room]
+            size = self.info.max_creds_in_list or 1
+            for start in range(0, len(fitting), size):
+                found = self._preflight_some(fitting[start : start + size])
+                if found is not None:
+                    return found
+            return None
+
+    # -- with the PIN --
+
+    def enter_pin(self, pin: Secret, permission: ClientPin.PERMISSION) -> None:
+        """Trade the PIN for a pinUvAuthToken; sends the PIN once.
+
+        Raises `PinWrong` with the tries that are left (also for a PIN that no token can have, which is not
+        sent), `PinBlocked`.
+        """
+        with as_token_errors():
+            before = self._pin_tries()
+            if before == 0:
+                raise PinBlocked("the token takes no more PINs")
+            text = _pin_text(pin, before)
+            self._limit.send_once = True
+            try:
+                self._pin_token = ClientPin(self._ctap).get_pin_token(text, permission, RP_ID)
+            except CtapError as error:
+                if error.code == ERR.PIN_INVALID or self._used_a_try(error, before):
+                    raise PinWrong(tries_left=self._pin_tries()) from error
+                raise
+            finally:
+                self._limit.send_once = False
+
+    # -- with a touch --
+
+    def make_credential(self, described: TokenInfo, *, user_verification: bool) -> TokenCredential:
+        """Make and verify a credential for `RP_ID` with hmac-secret: one touch."""
+        with as_token_errors():
+            info = self.info
+            discoverable = info.options.get("rk") is True and info.remaining_disc_creds != 0
+            client_data_hash = os.urandom(32)
+            answer = self._ctap.make_credential(
+                client_data_hash,
+                {"id": RP_ID, "name": "ownerd"},
+                {"id": os.urandom(32), "name": "owner", "displayName": "owner"},
+                [{"type": "public-key", "alg": verify.ES256}],
+                extensions=self._creation_extensions(discoverable=discoverable),
+                options={"rk": True} if discoverable else None,
+                **self._pin_param(client_data_hash),
+                event=self._limit.event,
+            )
+            made = verify.verify_creation(answer.auth_data, user_verified=self._pin_token is not None)
+            return TokenCredential(
+                type="fido2",
+                id=verify.token_id(made.credential_id),
+                credential_id=made.credential_id,
+                public_key=made.public_key,
+                user_verification=user_verification,
+                aaguid=described.aaguid,
+                firmware=described.firmware,
+                software=described.software,
+                name=described.name,
+            )
+
+    def prepare(self, handles: Sequence[SecretHandle]) -> TokenInfo:
+        """Describe the token, and agree on the key that salts and secrets travel under.
+
+        Before the touch, so that after `TokenUi.touch_needed` one command alone goes to the token.
+        """
+        described = self.describe()
+        if not handles:
+            return described
+        with as_token_errors():
+            salts = {f"salt{number}": handle.salt for number, handle in enumerate(handles, 1)}
+            # python-fido2 leaves this class untyped.
+            extension = HmacSecretExtension(allow_hmac_secret=True)  # type: ignore[no-untyped-call]
+            options = PublicKeyCredentialRequestOptions(challenge=b"", extensions={"hmacGetSecret": salts})
+            protocol = ClientPin(self._ctap).protocol
+            self._hmac = extension.get_assertion(self._ctap, options, protocol)  # type: ignore[no-untyped-call]
+            if self._hmac is None:
+                raise Unsupported("the token has no hmac-secret")
+        return described
+
+    def get_assertion(
+        self, credential: TokenCredential, client_data_hash: bytes, *, secrets: int
+    ) -> tuple[AssertionResponse, tuple[Secret, ...]]:
+        """Sign ``client_data_hash`` and open the prepared secrets: one touch. Not yet verified."""
+        with as_token_errors():
+            answer = self._assert(
+                [credential],
+                client_data_hash,
+                extensions=self._hmac.prepare_inputs(None, None) if secrets else None,
+                touch=True,
+            )
+            if not secrets:
+                return answer, ()
+            verify.verify_secret_output(answer.auth_data, secrets, ClientPin(self._ctap).protocol.VERSION)
+            output = self._hmac.prepare_outputs(answer, None)["hmacGetSecret"]
+            opened = [output.output1, output.output2][:secrets]
+            return answer, tuple(Secret(value) for value in opened)
+
+    # -- parts --
+
+    def _assert(
+        self,
+        credentials: Sequence[TokenCredential],
+        client_data_hash: bytes,
+        *,
+        extensions: Mapping[str, Any] | None = None,
+        touch: bool,
+    ) -> AssertionResponse:
+        allow = [{"type": "public-key", "id": item.credential_id} for item in credentials]
+        parameters: dict[int, Any] = {1: RP_ID, 2: client_data_hash, 3: allow}
+        if extensions:
+            parameters[4] = extensions
+        if not touch:
+            parameters[5] = {"up": False}
+        elif self._pin_token is not None:
+            proof = self._pin_param(client_data_hash)
+            parameters[6], parameters[7] = proof["pin_uv_param"], proof["pin_uv_protocol"]
+        answer = dict(
+            self._ctap.send_cbor(
+                Ctap2.CMD.GET_ASSERTION,
+                parameters,
+                event=self._limit.event,
+            )
+        )
+        if len(credentials) == 1:
+            # 6.2.2: may be left out when the allowList has exactly one.
+            answer.setdefault(1, allow[0])
+        return AssertionResponse.from_dict(answer)
+
+    def _preflight_some(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
+        client_data_hash = os.urandom(32)
+        try:
+            answer = self._assert(credentials, client_data_hash, touch=False)
+        except CtapError as error:
+            if error.code in {ERR.NO_CREDENTIALS, ERR.INVALID_CREDENTIAL}:
+                return None
+            # OTHER is all that some tokens say over PC/SC.
+            if error.code in {
+                ERR.UNSUPPORTED_OPTION,
+                ERR.INVALID_OPTION,
+                ERR.UP_REQUIRED,
+                ERR.PUAT_REQUIRED,
+                ERR.OTHER,
+            }:
+                raise Undecided from error
+            raise
+        return verify.verify_preflight(answer, client_data_hash, credentials)
+
+    def _creation_extensions(self, *, discoverable: bool) -> dict[str, Any]:
+        info = self.info
+        wanted: dict[str, Any] = {HmacSecretExtension.NAME: True}
+        if "credProtect" in info.extensions:
+            wanted["credProtect"] = CRED_PROTECT_LEVEL
+        if discoverable and "largeBlobKey" in info.extensions and info.options.get("largeBlobs") is True:
+            wanted["largeBlobKey"] = True
+        return wanted
+
+    def _pin_param(self, client_data_hash: bytes) -> dict[str, Any]:
+        if self._pin_token is None:
+            return {}
+        protocol = ClientPin(self._ctap).protocol
+        return {
+            "pin_uv_param": protocol.authenticate(self._pin_token, client_data_hash),
+            "pin_uv_protocol": protocol.VERSION,
+        }
+
+    def _pin_tries(self) -> int | None:
+        tries, _ = ClientPin(self._ctap).get_pin_retries()
+        return verify.small_count(tries)
+
+    def _used_a_try(self, error: CtapError, before: int | None) -> bool:
+        """Whether an unspecific error was a wrong PIN (some tokens say OTHER for everything over PC/SC)."""
+        if error.code != ERR.OTHER or before is None:
+            return False
+        after = self._pin_tries()
+        return after is not None and after < before
+
+
+def _pin_text(pin: Secret, tries: int | None) -> str:
+    """CTAP 2.1, 6.5.1: Unicode NFC, at least 4 code points, at most 63 bytes of UTF-8."""
+    try:
+        text = unicodedata.normalize("NFC", pin.reveal().decode())
+    except UnicodeDecodeError as error:
+        raise PinWrong("the PIN is not text", tries_left=tries) from error
+    if len(text) < MIN_PIN_CHARS or len(text.encode()) > MAX_PIN_BYTES:
+        raise PinWrong("no PIN has this length", tries_left=tries)
+    return text
