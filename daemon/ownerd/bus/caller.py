@@ -1,0 +1,167 @@
+"""Who called: the message's sender, and from it a `Caller`.
+
+Owns the one place where a sender is read. It trusts the bus daemon (unique name, uid, pid) and nothing else:
+what /proc says of the pid is a label. Invariant 7: whatever goes wrong in a look-up gives ``unknown``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ownerd.bus.label import UNKNOWN_LABEL, clean_label, parse_security_label
+from ownerd.bus.process import ProcessGone, read_label
+from ownerd.dbuslib import DBusError, MessageBus, Variant, call_bus_daemon
+from ownerd.model.caller import Caller, Confidence
+from ownerd.model.errors import NotAllowed
+
+LOOK_UP_SECONDS: Final = 3.0
+MAX_READERS: Final = 4
+
+_sender: ContextVar[str] = ContextVar("sender")
+
+
+def note_sender(name: str) -> None:
+    """Remember who sent the message that is being handled, for everything that handles it."""
+    _sender.set(name)
+
+
+def current_sender() -> str:
+    """Unique name of the caller of the exported method that runs now."""
+    return _sender.get()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the bus daemon says of a connection. ``pid_fd`` belongs to the holder, who closes it."""
+
+    uid: int | None
+    pid: int | None
+    pid_fd: int | None
+    security_label: bytes
+
+
+class Callers:
+    """Looks callers up. ``own_uid`` is the only uid that is served; ``proc`` is where procfs is mounted."""
+
+    def __init__(self, bus: MessageBus, *, own_uid: int | None = None, proc: Path = Path("/proc")) -> None:
+        self._bus = bus
+        self._own_uid = os.getuid() if own_uid is None else own_uid
+        self._proc = proc
+        self._readers = threading.BoundedSemaphore(MAX_READERS)
+
+    async def current(self) -> Caller:
+        """`look_up` of the caller of the exported method that runs now."""
+        return await self.look_up(current_sender())
+
+    async def look_up(self, sender: str) -> Caller:
+        """Return the `Caller` behind a unique name. Raises `NotAllowed` for another user's."""
+        called_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+        try:
+            credentials = await self._credentials(sender)
+        except (DBusError, OSError, TimeoutError, ValueError):
+            return Caller(sender, None, UNKNOWN_LABEL, Confidence.UNKNOWN)
+        try:
+            if credentials.uid is not None and credentials.uid != self._own_uid:
+                raise NotAllowed("another user's process is not served")
+            label, confidence = await self._label(credentials, called_at)
+        finally:
+            if credentials.pid_fd is not None:
+                os.close(credentials.pid_fd)
+        return Caller(sender, credentials.uid, label, confidence)
+
+    async def is_present(self, bus_name: str) -> bool:
+        """Whether the connection is on the bus, at a point after everything that was sent until now."""
+        try:
+            return bool((await call_bus_daemon(self._bus, "NameHasOwner", "s", [bus_name])).body[0])
+        except (DBusError, OSError, TimeoutError):
+            return False
+
+    async def _credentials(self, sender: str) -> Credentials:
+        reply = await call_bus_daemon(self._bus, "GetConnectionCredentials", "s", [sender])
+        return parse_credentials(reply.body[0], list(reply.unix_fds or ()))
+
+    async def _label(self, credentials: Credentials, called_at: float) -> tuple[str, Confidence]:
+        snap = parse_security_label(credentials.security_label)
+        if snap is not None:
+            return snap, Confidence.SANDBOX
+        found: tuple[str, Confidence] | None = None
+        if credentials.pid is not None:
+            pid = credentials.pid
+            with suppress(TimeoutError):
+                found = await self._read(lambda: read_label(self._proc, pid, called_at))
+        # The descriptor names the process itself: if it is alive now, /proc/PID was it all along.
+        if found is None or (credentials.pid_fd is not None and _has_ended(credentials.pid_fd)):
+            return UNKNOWN_LABEL, Confidence.UNKNOWN
+        label = clean_label(found[0])
+        return (label, found[1]) if label else (UNKNOWN_LABEL, Confidence.UNKNOWN)
+
+    async def _read(
+        self, function: Callable[[], tuple[str, Confidence] | None]
+    ) -> tuple[str, Confidence] | None:
+        """Run ``function`` on a thread that may hang: a caller's root may be a file system of its making.
+
+        The thread is a daemon thread, so that it never delays the end of the process, and only a few may
+        hang at once: the next caller is then unknown.
+        """
+        if not self._readers.acquire(blocking=False):
+            return None
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[tuple[str, Confidence] | None] = loop.create_future()
+
+        def settle(result: tuple[str, Confidence] | None) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        def run() -> None:
+            result = None
+            try:
+                with suppress(OSError, ValueError, ProcessGone):
+                    result = function()
+            finally:
+                self._readers.release()
+                with suppress(RuntimeError):  # the loop has ended meanwhile
+                    loop.call_soon_threadsafe(settle, result)
+
+        threading.Thread(target=run, name="caller", daemon=True).start()
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await done
+
+
+def parse_credentials(values: dict[str, Variant], descriptors: list[int]) -> Credentials:
+    """Read the reply of ``GetConnectionCredentials``; what is missing or of another type becomes None.
+
+    Takes over ``descriptors`` and closes those that are not the process's.
+    """
+
+    def value(key: str, signature: str) -> Any:
+        found = values.get(key)
+        return found.value if found is not None and found.signature == signature else None
+
+    index = value("ProcessFD", "h")
+    pid_fd = descriptors[index] if index is not None and index < len(descriptors) else None
+    for descriptor in descriptors:
+        if descriptor != pid_fd:
+            os.close(descriptor)
+    label = value("LinuxSecurityLabel", "ay")
+    return Credentials(
+        uid=value("UnixUserID", "u"),
+        pid=value("ProcessID", "u"),
+        pid_fd=pid_fd,
+        security_label=bytes(label) if label is not None else b"",
+    )
+
+
+def _has_ended(pid_fd: int) -> bool:
+    poll = select.poll()
+    poll.register(pid_fd, select.POLLIN)
+    return bool(poll.poll(0))
