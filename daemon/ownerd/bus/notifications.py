@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ownerd.dbuslib import Message, MessageBus, MessageFlag, Variant, call_bus
+from ownerd.dbuslib import Message, MessageBus, MessageFlag, Variant, call_bus, connect_bus
 
 SERVER: Final = "org.freedesktop.Notifications"
 SERVER_PATH: Final = "/org/freedesktop/Notifications"
@@ -27,6 +27,11 @@ class BusNotifications:
 
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
+
+    @classmethod
+    async def connect(cls) -> BusNotifications:
+        """Connect to the session bus, apart from the service's own connection. Raises as `connect_bus`."""
+        return cls(await connect_bus())
 
     async def notify(self, summary: str, body: str, *, replaces: int) -> int:
         """Show a notification, or replace one (``replaces`` not 0). ``body`` is markup, escaped already.

@@ -90,8 +90,9 @@ class OfferedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What negotiation yields: claims that would go, and names that are asked but not in the vault."""
+    """What negotiation yields: claims that would go; names asked but not in the vault, or held back."""
 
     request: Request
     claims: tuple[OfferedClaim, ...]
     missing: tuple[str, ...]
+    withheld: tuple[str, ...] = ()

@@ -1,0 +1,52 @@
+"""``config.toml``: comfort only. Nothing in it decides what is released (DESIGN section 3).
+
+::
+
+    idle_seconds = 900        # lock after this time without use; 30 to 28800
+    pinentry = "pinentry-qt"  # program name or absolute path
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ownerd.model.errors import ConfigError
+
+MIN_IDLE_SECONDS: Final = 30
+MAX_IDLE_SECONDS: Final = 8 * 3600
+IDLE_SECONDS: Final = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Parsed configuration."""
+
+    idle_seconds: int = IDLE_SECONDS
+    pinentry: str | None = None
+
+
+def read_config(path: Path) -> Config:
+    """Read ``path``; an absent file gives the defaults. Raises `ConfigError` naming the key."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("config.toml cannot be read") from error
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config.toml is not TOML: {error}") from error
+    unknown = sorted(given.keys() - {"idle_seconds", "pinentry"})
+    if unknown:
+        raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
+    idle_seconds = given.get("idle_seconds", IDLE_SECONDS)
+    pinentry = given.get("pinentry")
+    if type(idle_seconds) is not int or not MIN_IDLE_SECONDS <= idle_seconds <= MAX_IDLE_SECONDS:
+        raise ConfigError(f"idle_seconds is not a number from {MIN_IDLE_SECONDS} to {MAX_IDLE_SECONDS}")
+    if pinentry is not None and not isinstance(pinentry, str):
+        raise ConfigError("pinentry is not text")
+    return Config(idle_seconds, pinentry)

@@ -1,0 +1,134 @@
+"""``ownerd``: the daemon. Wires every layer together and owns the life of the process.
+
+Start: harden, read the configuration, load the ledger's tail, take the bus name; the vault is locked.
+End: on lock, SIGTERM, SIGINT or a lost bus, everything in flight fails by name and is recorded, then the
+process exits. The next call on the bus starts a fresh one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ownerd.app.config import Config, read_config
+from ownerd.app.harden import harden_process
+from ownerd.model import paths
+from ownerd.model.errors import OwnerdError
+
+if TYPE_CHECKING:
+    from ownerd.bus.service import BusService
+    from ownerd.core.agent import Agent
+
+logger = logging.getLogger("ownerd")
+
+
+class SystemClock:
+    """The wall clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+
+def main() -> None:
+    """Entry point of ``ownerd``."""
+    parser = argparse.ArgumentParser(
+        prog="ownerd", description="Personal authentication agent (see ownerd(8))."
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: in $XDG_CONFIG_HOME/ownerd)"
+    )
+    parser.add_argument("--idle-seconds", type=int, help="lock after this time without use")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--version", action="version", version=f"ownerd {version('ownerd')}")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=arguments.log_level.upper(), format="ownerd: %(levelname)s: %(message)s")
+    # fido2 logs at level 5 all traffic with a token, the PIN's ciphertext included; pyscard APDUs at debug.
+    for chatty in ("fido2", "smartcard", "dbus_fast", "dbus_next"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        harden_process()
+        config = read_config(arguments.config or paths.config_dir() / "config.toml")
+        sys.exit(asyncio.run(run(config, arguments.idle_seconds)))
+    except OwnerdError as error:
+        logger.error("%s", error)  # noqa: TRY400 -- the sentence is the message; a traceback helps nobody
+        if error.hint:
+            logger.error("hint: %s", error.hint)  # noqa: TRY400
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def run(config: Config, idle_seconds: int | None) -> int:
+    """Serve until locked; returns the exit code. Raises `OwnerdError` when it cannot start."""
+    from ownerd.app.anchors import read_anchors
+    from ownerd.bus.notifications import BusNotifications
+    from ownerd.bus.service import BusService as Service
+    from ownerd.core.agent import Agent as Core
+    from ownerd.core.desk import Desk
+    from ownerd.core.seal import key_check
+    from ownerd.core.session import Session
+    from ownerd.prompt.notify import DesktopNotifications
+    from ownerd.prompt.pinentry import Pinentry
+    from ownerd.prompt.port import Prompts
+    from ownerd.storage.files import atomic_write, secure_directory
+    from ownerd.storage.store import SqliteStore
+    from ownerd.tokens.fido2_port import Fido2Tokens
+
+    secure_directory(paths.runtime_dir())
+    clock = SystemClock()
+    notifications = await BusNotifications.connect()
+    prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
+    session = Session(
+        store=SqliteStore.open(paths.database_path()),
+        tokens=Fido2Tokens(key_check=key_check),
+        desk=Desk(prompts, clock),
+        clock=clock,
+        rng=os.urandom,
+        anchors=lambda: read_anchors(paths.config_dir() / "trust.d"),
+    )
+    ended = asyncio.Event()
+    agent = Core(session, ended.set)
+    await agent.start()
+    atomic_write(paths.session_key_path(), agent.session_key().encode())
+    service = Service(agent)
+    await service.start()
+    logger.info("ready, locked")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.lock, "ended")
+    watchers = [
+        asyncio.ensure_future(_lock_when_idle(agent, idle_seconds or config.idle_seconds)),
+        asyncio.ensure_future(_lock_when_alone(agent, service)),
+    ]
+    await ended.wait()
+    for watcher in watchers:
+        watcher.cancel()
+    await service.stop()
+    with suppress(OSError):
+        paths.session_key_path().unlink()
+    logger.info("locked and ended")
+    return 0
+
+
+async def _lock_when_idle(agent: Agent, idle_seconds: int) -> None:
+    while True:
+        left = idle_seconds - agent.idle_seconds
+        if left <= 0:
+            agent.lock("idle")
+            return
+        await asyncio.sleep(min(left, 5.0) + 0.01)
+
+
+async def _lock_when_alone(agent: Agent, service: BusService) -> None:
+    await service.wait_for_disconnect()
+    agent.lock("bus lost")

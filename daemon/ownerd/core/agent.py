@@ -1,0 +1,193 @@
+"""The agent: every use case that the bus offers, and what all of them have in common.
+
+Each call is put on the desk, tracked, and its failure recorded. Locking cancels what is in flight, waits
+until each has failed by name and is recorded, writes the ``locked`` entry, and asks the process to end:
+exit is the only wipe that CPython can promise (DESIGN section 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from ownerd.core import disclosure, owner, setup, unlocking
+from ownerd.core.desk import Act
+from ownerd.core.failures import Failures
+from ownerd.core.journal import Journal
+from ownerd.core.ports import Job
+from ownerd.core.service import Pending, Released, Status
+from ownerd.core.session import Session
+from ownerd.credential.jwe import new_key, public_jwk
+from ownerd.model.caller import Caller, Terminal
+from ownerd.model.errors import Cancelled, InternalError, InvalidArgument, OwnerdError
+from ownerd.model.names import Kind
+from ownerd.model.token import TokenInfo
+
+_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq"})
+_CHANGE: Final = frozenset({"change", "claims", "names"})
+_SETUP: Final = frozenset({"token", "user_verification"})
+
+
+class Agent:
+    """Implements `ownerd.core.service.AgentService`."""
+
+    def __init__(self, session: Session, on_end: Callable[[], None]) -> None:
+        self._session = session
+        self._on_end = on_end
+        self._key = new_key()
+        self._failures = Failures(session.clock)
+        self._running: set[asyncio.Task[object]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._last_use_ms = session.clock.now_ms()
+        self._counts = {"tokens": 0}
+
+    async def start(self) -> None:
+        """Load the ledger's tail; the vault stays locked. Raises `StorageError`, `LedgerError`."""
+        session = self._session
+        if await session.store.exists():
+            session.journal = await Journal.load(session.store, session.clock, session.rng)
+            self._counts["tokens"] = len(await session.keyslots())
+
+    # -- what anyone may know --
+
+    def session_key(self) -> str:
+        """Public JWK of this start."""
+        return json.dumps(public_jwk(self._key), separators=(",", ":"))
+
+    def status(self) -> Status:
+        """Counts and states; counts of what is sealed are 0 while locked."""
+        session = self._session
+        vault, journal = session.vault, session.journal
+        return Status(
+            set_up=journal is not None,
+            unlocked=vault is not None,
+            claims=len(vault.claims) if vault else 0,
+            providers=len(vault.providers) if vault else 0,
+            tokens=len(vault.keyslots) if vault else self._counts["tokens"],
+            entries=journal.size if journal else 0,
+            pending=len(session.desk.pending()),
+        )
+
+    async def tokens(self) -> list[TokenInfo]:
+        """Tokens that are present."""
+        return await self._session.tokens.present()
+
+    def pending(self) -> Sequence[Pending]:
+        """Acts that wait."""
+        return self._session.desk.pending()
+
+    def approve(self, pending_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
+        """Bring a waiting act's prompt to ``terminal``."""
+        self._session.desk.approve(pending_id, terminal, without)
+
+    def refuse(self, pending_id: str) -> None:
+        """Refuse a waiting act."""
+        self._session.desk.refuse(pending_id)
+
+    def watch(self, terminal: Terminal | None) -> None:
+        """Lend a terminal to prompts."""
+        self._session.desk.watch(terminal)
+
+    # -- acts --
+
+    async def present(self, caller: Caller, request: str, job: Job) -> Released:
+        """Steps 3 to 10 of a disclosure."""
+        async with self._act("present", caller, job) as act:
+            return await disclosure.present(self._session, act, request)
+
+    async def delivered(self, released: Released) -> None:
+        """Step 11: the response was handed to the bus."""
+        journal = self._session.require_journal()
+        await journal.append(journal.draft(Kind.DELIVERED, {}, {"entry": released.entry}))
+
+    async def setup(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Make the vault and enrol the first token."""
+        async with self._act("setup", caller, job) as act:
+            message = owner.open_message(sealed, self._key, _SETUP)
+            token, verified = message.members.get("token"), message.members.get("user_verification")
+            if not isinstance(token, str) or not isinstance(verified, bool):
+                raise InvalidArgument("set-up names no token or no mode")
+            entry, verifier_key, credential = await setup.set_up(
+                self._session, act, token, user_verification=verified
+            )
+            shown = {"id": credential.id, "name": credential.name, "software": credential.software}
+            return message.answer({"entry": entry, "verifier_key": verifier_key, "token": shown})
+
+    async def unlock(self, caller: Caller, job: Job) -> None:
+        """Open the vault."""
+        async with self._act("unlock", caller, job) as act:
+            await unlocking.unlock(self._session, act)
+
+    async def read(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Owner's read; unlocks first when it must."""
+        async with self._act("read", caller, job) as act:
+            message = owner.open_message(sealed, self._key, _READ)
+            await unlocking.unlock(self._session, act)
+            return await owner.read(self._session, act, message)
+
+    async def change(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Owner's change; unlocks first when it must."""
+        async with self._act("change", caller, job) as act:
+            message = owner.open_message(sealed, self._key, _CHANGE)
+            await unlocking.unlock(self._session, act)
+            return await owner.change(self._session, act, message)
+
+    # -- the end --
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last act ended; 0 while one runs."""
+        if self._running:
+            return 0.0
+        return max(0.0, (self._session.clock.now_ms() - self._last_use_ms) / 1000)
+
+    def lock(self, reason: str) -> None:
+        """Lock: fail what is in flight, record it, end the process. Calling it again changes nothing."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end(reason))
+
+    async def _end(self, reason: str) -> None:
+        for task in self._running:
+            task.cancel()
+        while self._running:
+            await asyncio.wait(set(self._running))
+        session = self._session
+        if session.journal is not None and session.vault is not None:
+            journal = session.journal
+            await journal.append(journal.draft(Kind.LOCKED, {}, {"reason": reason}))
+        session.vault = None
+        await session.store.close()
+        self._on_end()
+
+    @asynccontextmanager
+    async def _act(self, kind: str, caller: Caller, job: Job) -> AsyncIterator[Act]:
+        """Put a call on the desk, track it, and record how it failed."""
+        if self._ending is not None:
+            raise Cancelled("the agent is locking")
+        task = asyncio.current_task()
+        if task is None:
+            raise InternalError("an act runs as a task")
+        self._running.add(task)
+        try:
+            with self._session.desk.open(kind, caller, job) as act:
+                try:
+                    yield act
+                except OwnerdError as error:
+                    await self._record(act, error)
+                    raise
+                except asyncio.CancelledError:
+                    await self._record(act, Cancelled("cancelled"))
+                    if self._ending is not None:
+                        raise Cancelled("the agent locked") from None
+                    raise
+        finally:
+            self._running.discard(task)
+            self._last_use_ms = self._session.clock.now_ms()
+
+    async def _record(self, act: Act, error: OwnerdError) -> None:
+        journal = self._session.journal
+        if journal is not None:
+            await self._failures.record(journal, act, error)

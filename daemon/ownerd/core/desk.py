@@ -1,0 +1,258 @@
+"""The desk: where acts wait for the owner. One prompt and one touch at a time.
+
+Owns the list of waiting acts, the choice of the terminal, and the wording of who waits for what. Trusts its
+callers for the text: it is rendered from the statement that will be signed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from ownerd.core.ports import Clock, Job, PromptPort
+from ownerd.core.service import Pending
+from ownerd.model.caller import Caller, Terminal
+from ownerd.model.clock import format_time
+from ownerd.model.encoding import Json
+from ownerd.model.errors import Busy, Dismissed, NotFound, TimedOut
+from ownerd.model.names import Progress
+from ownerd.model.secret import Secret
+from ownerd.model.token import TokenInfo
+
+PROMPT_SECONDS: Final = 120.0
+WAIT_SECONDS: Final = 600.0
+MAX_WAITING: Final = 64
+
+
+@dataclass(slots=True, eq=False)
+class Act:
+    """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
+
+    ``notes`` are the values that its entry commits to should it be refused or fail.
+    """
+
+    id: str
+    kind: str
+    caller: Caller
+    job: Job
+    since: str
+    state: str = ""
+    terminal: Terminal | None = None
+    without: frozenset[str] = frozenset()
+    refused: bool = False
+    notes: dict[str, Json] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def report(self, state: Progress, **details: str | int) -> None:
+        """Say what this act waits for, before it waits."""
+        self.state = state.value
+        self.job.progress(state, {"id": self.id, **details})
+
+
+class Desk:
+    """Waiting acts, prompts and touches. See the module docstring."""
+
+    def __init__(
+        self,
+        prompts: PromptPort,
+        clock: Clock,
+        *,
+        prompt_seconds: float = PROMPT_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self._prompts = prompts
+        self._clock = clock
+        self._prompt_seconds = prompt_seconds
+        self._wait_seconds = wait_seconds
+        self._acts: dict[str, Act] = {}
+        self._count = 0
+        self._turn = asyncio.Lock()
+        self._watching: Terminal | None = None
+
+    # -- the list --
+
+    @contextmanager
+    def open(self, kind: str, caller: Caller, job: Job) -> Iterator[Act]:
+        """Put an act on the list while the block runs. Raises `Busy` when the list is full."""
+        if len(self._acts) >= MAX_WAITING:
+            raise Busy("too many requests wait for the owner")
+        self._count += 1
+        since = format_time(self._clock.now_ms())
+        act = Act(str(self._count), kind, caller, job, since, terminal=job.terminal)
+        self._acts[act.id] = act
+        try:
+            yield act
+        finally:
+            del self._acts[act.id]
+
+    def pending(self) -> list[Pending]:
+        """Acts that wait, oldest first; names no provider and no value."""
+        return [
+            Pending(act.id, act.kind, act.caller.label, act.caller.confidence.value, act.state, act.since)
+            for act in self._acts.values()
+        ]
+
+    def approve(self, act_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
+        """Show the act's prompt on ``terminal``, minus ``without``. Raises `NotFound`."""
+        act = self._find(act_id)
+        act.terminal = terminal or act.terminal
+        act.without = frozenset(without)
+        act.changed.set()
+
+    def refuse(self, act_id: str) -> None:
+        """Refuse the act. Raises `NotFound`."""
+        act = self._find(act_id)
+        act.refused = True
+        act.changed.set()
+
+    def watch(self, terminal: Terminal | None) -> None:
+        """Lend a terminal to all prompts that have none."""
+        self._watching = terminal
+        for act in self._acts.values():
+            act.changed.set()
+
+    def _find(self, act_id: str) -> Act:
+        try:
+            return self._acts[act_id]
+        except KeyError as error:
+            raise NotFound("no such request is waiting") from error
+
+    # -- the owner's turn --
+
+    @asynccontextmanager
+    async def turn(self, act: Act) -> AsyncIterator[None]:
+        """Hold the one prompt and the one touch. Raises `TimedOut`, `Dismissed` while waiting for it."""
+        act.report(Progress.WAITING_FOR_OWNER)
+        acquired = asyncio.ensure_future(self._turn.acquire())
+        try:
+            await self._until(act, acquired)
+        except BaseException:
+            # Cancelled in the very moment in which the turn came: give it back, or nobody ever gets it.
+            if acquired.done() and not acquired.cancelled():
+                self._turn.release()
+            raise
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def confirm(self, act: Act, text: Callable[[frozenset[str]], str], verb: str = "Approve") -> None:
+        """Show ``text(act.without)`` until the owner decides; shows it anew when the owner narrows.
+
+        Raises `Dismissed` when refused, `TimedOut`.
+        """
+        while True:
+            terminal = await self._terminal(act)
+            act.changed.clear()
+            act.report(Progress.WAITING_FOR_OWNER)
+            prompt = asyncio.ensure_future(
+                self._prompts.confirm(
+                    terminal,
+                    description=text(act.without),
+                    approve_label=verb,
+                    refuse_label="Refuse",
+                    timeout_seconds=self._prompt_seconds,
+                )
+            )
+            changed = asyncio.ensure_future(act.changed.wait())
+            try:
+                await asyncio.wait({prompt, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if prompt.done():
+                    if prompt.result():
+                        return
+                    raise Dismissed("the owner refused")
+            finally:
+                await _end(prompt)
+                await _end(changed)
+            self._require_standing(act)
+
+    async def pin(self, act: Act, token: TokenInfo) -> Secret:
+        """Ask for a token's PIN."""
+        terminal = await self._terminal(act)
+        act.report(Progress.WAITING_FOR_PIN, token=token.name)
+        tries = "" if token.pin_tries is None else f"\n{token.pin_tries} tries left."
+        return await self._prompts.pin(
+            terminal,
+            description=f"PIN of {token.name}, to {_PURPOSE.get(act.kind, act.kind)}.{tries}",
+            timeout_seconds=self._prompt_seconds,
+        )
+
+    @asynccontextmanager
+    async def touch(self, act: Act) -> AsyncIterator[Callable[[TokenInfo, float], None]]:
+        """While a token works: yields what is to be called before its light blinks."""
+        notes: list[asyncio.Task[None]] = []
+
+        def needed(token: TokenInfo, timeout_seconds: float) -> None:
+            act.report(Progress.WAITING_FOR_TOUCH, token=token.name, timeout_seconds=int(timeout_seconds))
+            reason = _PURPOSE.get(act.kind, act.kind)
+            notes.append(asyncio.ensure_future(self._prompts.touch_wanted(token.name, reason)))
+
+        try:
+            yield needed
+        finally:
+            if notes:
+                await asyncio.gather(*notes, self._prompts.touch_done(), return_exceptions=True)
+
+    async def wait_for(self, act: Act, event: asyncio.Event, state: Progress) -> None:
+        """Wait until ``event``, listening to a refusal. Raises `TimedOut`, `Dismissed`."""
+        act.report(state)
+        await self._until(act, asyncio.ensure_future(event.wait()))
+
+    async def notify_waiting(self, act: Act) -> None:
+        """Tell the owner that something waits for an unlock."""
+        await self._prompts.touch_wanted("ownerd", f"a request waits: run ownerctl unlock ({act.kind})")
+
+    async def _terminal(self, act: Act) -> Terminal | None:
+        while True:
+            self._require_standing(act)
+            for terminal in (act.terminal, self._watching):
+                if terminal is not None and self._prompts.can_prompt(terminal):
+                    return terminal
+            if self._prompts.can_prompt(None):
+                return None
+            act.changed.clear()
+            act.report(Progress.WAITING_FOR_TERMINAL)
+            await self._until(act, asyncio.ensure_future(act.changed.wait()))
+
+    async def _until(self, act: Act, work: asyncio.Future[Literal[True]]) -> None:
+        """Await ``work``, at most the waiting time, ending early when the act is refused."""
+        deadline = asyncio.get_running_loop().time() + self._wait_seconds
+        try:
+            while not work.done():
+                self._require_standing(act)
+                act.changed.clear()
+                changed = asyncio.ensure_future(act.changed.wait())
+                left = deadline - asyncio.get_running_loop().time()
+                done, _ = await asyncio.wait(
+                    {work, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+                await _end(changed)
+                if not done:
+                    raise TimedOut("nobody answered in time")
+        finally:
+            if not work.done():
+                await _end(work)
+
+    @staticmethod
+    def _require_standing(act: Act) -> None:
+        if act.refused:
+            raise Dismissed("the owner refused")
+
+
+_PURPOSE: Final = {
+    "present": "approve a disclosure",
+    "unlock": "unlock the vault",
+    "setup": "set up the vault",
+    "read": "show your data to you",
+    "change": "change your data",
+}
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel and wait: a prompt must be closed before the next one opens."""
+    if not task.done():
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,192 @@
+"""The journal: the only writer of the ledger, and so of the vault.
+
+Each change of the vault, its ledger entry and the signed checkpoint go into one durable transaction
+(DESIGN section 4, step 10). An entry is drafted first, because a touch signs its core: log id, nonce, the
+tree's size and root at that moment, every commitment. Other entries may be appended before the touch
+comes; the ledger's rules allow that for `ownerd.ledger.entry` bounds and no longer.
+
+While locked there is no log key: entries are appended without a checkpoint, and the next unlock signs
+over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from ownerd.core.ports import Batch, Clock, EntryRow, Record, Rng, StorePort
+from ownerd.core.vault_index import RecordKey, VaultIndex
+from ownerd.ledger import entry as codec
+from ownerd.ledger.entry import Leaf, LeafCore
+from ownerd.ledger.merkle import Frontier, leaf_hash
+from ownerd.ledger.note import format_checkpoint, sign_note
+from ownerd.ledger.opening import OpeningValue, seal_opening
+from ownerd.model.clock import format_time, parse_time
+from ownerd.model.encoding import Json, parse_b64u
+from ownerd.model.errors import Busy, Locked, Tampered
+from ownerd.model.names import Kind
+from ownerd.model.token import Approval
+
+SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that may come to be: its core, and the salted values behind the core's commitments."""
+
+    core: LeafCore
+    values: dict[str, OpeningValue]
+
+    @property
+    def challenge(self) -> bytes:
+        """What a touch signs, 32 bytes."""
+        return codec.challenge(self.core)
+
+
+class Journal:
+    """Ledger tail and its append. One per process."""
+
+    def __init__(self, store: StorePort, clock: Clock, rng: Rng, log_id: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+        self._lock = asyncio.Lock()
+        self.log_id = log_id
+        self.index = VaultIndex()
+        self._frontier = Frontier()
+        self._last_ms = 0
+        self._held: list[EntryRow] = []
+        self._opening_key: X25519PublicKey | None = None
+        self._log_key: Ed25519PrivateKey | None = None
+
+    @classmethod
+    async def load(cls, store: StorePort, clock: Clock, rng: Rng) -> Journal:
+        """Read the tail of an existing ledger. Raises `Tampered`, `StorageError`."""
+        hashes = await store.leaf_hashes()
+        first = codec.parse_leaf((await store.leaves(0, 1))[0])
+        last = codec.parse_leaf((await store.leaves(len(hashes) - 1, 1))[0])
+        journal = cls(store, clock, rng, first.core.log)
+        journal.index = VaultIndex(await store.records())
+        journal._frontier = Frontier.from_leaf_hashes(hashes)
+        journal._last_ms = parse_time(last.core.time)
+        journal._opening_key = X25519PublicKey.from_public_bytes(parse_b64u(first.core.facts["opening_key"]))
+        if (last.vault_generation, last.vault_digest) != (journal.index.generation, journal.index.digest):
+            raise Tampered("the vault is not the one that the last ledger entry names")
+        return journal
+
+    @property
+    def size(self) -> int:
+        """Number of entries, held ones included."""
+        return self._frontier.size
+
+    @property
+    def origin(self) -> str:
+        """Origin line and key name of the log (C2SP tlog-checkpoint)."""
+        return codec.origin(self.log_id)
+
+    def now_ms(self) -> int:
+        """Wall clock, but never before the last entry (DESIGN section 4, step 4)."""
+        return max(self._clock.now_ms(), self._last_ms)
+
+    def use_keys(self, log_key: Ed25519PrivateKey, opening_key: X25519PublicKey) -> None:
+        """Sign checkpoints from now on."""
+        self._log_key = log_key
+        self._opening_key = opening_key
+
+    def draft(self, kind: Kind, values: Mapping[str, Json], facts: Mapping[str, Json] | None = None) -> Draft:
+        """Begin an entry over the tree as it is now, with fresh salts and nonce."""
+        salted = self._salted(values)
+        core = LeafCore(
+            log=self.log_id,
+            time=format_time(self.now_ms()),
+            kind=kind,
+            nonce=self._rng(SALT_BYTES),
+            size=self._frontier.size,
+            root=self._frontier.root(),
+            commitments=_commitments(salted),
+            facts=dict(facts or {}),
+        )
+        return Draft(core, salted)
+
+    def hold_genesis(self, facts: Mapping[str, Json]) -> None:
+        """Make entry 0; it is written together with the next one, so that no half set-up is ever stored."""
+        draft = self.draft(Kind.GENESIS, {}, facts)
+        row = self._row(draft, None, {}, self.index)
+        self._held.append(row)
+        self._frontier.append(leaf_hash(row.leaf))
+
+    async def append(
+        self,
+        draft: Draft,
+        *,
+        approval: Approval | None = None,
+        outcome: Mapping[str, Json] | None = None,
+        put: Sequence[Record] = (),
+        delete: Sequence[RecordKey] = (),
+    ) -> int:
+        """Make the entry durable, together with the vault's change, and return its sequence number.
+
+        Raises `StorageError`, `Busy`; then nothing has happened. Once begun it is carried to its end, even when
+        the caller is cancelled.
+        """
+        if (put or delete) and self._log_key is None:
+            raise Locked("the vault is locked")
+        work = self._append(draft, approval, self._salted(outcome or {}), tuple(put), tuple(delete))
+        return await asyncio.shield(work)
+
+    async def _append(
+        self,
+        draft: Draft,
+        approval: Approval | None,
+        outcome: dict[str, OpeningValue],
+        put: tuple[Record, ...],
+        delete: tuple[RecordKey, ...],
+    ) -> int:
+        async with self._lock:
+            if self._frontier.size - draft.core.size > codec.MAX_LAG:
+                raise Busy("the ledger has grown too far since this was shown")
+            index = self.index.after(put, delete)
+            row = self._row(draft, approval, outcome, index)
+            frontier = self._frontier.copy()
+            frontier.append(leaf_hash(row.leaf))
+            checkpoint = None
+            if self._log_key is not None:
+                body = format_checkpoint(self.origin, frontier.size, frontier.root())
+                checkpoint = frontier.size, sign_note(body, self.origin, self._log_key)
+            await self._store.commit(Batch((*self._held, row), checkpoint, put, delete))
+            self._held.clear()
+            self._frontier, self.index = frontier, index
+            self._last_ms = max(self._last_ms, parse_time(draft.core.time))
+            return row.seq
+
+    def _row(
+        self, draft: Draft, approval: Approval | None, outcome: dict[str, OpeningValue], index: VaultIndex
+    ) -> EntryRow:
+        values = draft.values | outcome
+        sealed = None
+        if values and self._opening_key is not None:
+            sealed = seal_opening(values, draft.core, self._opening_key, self._rng)
+        leaf = Leaf(
+            core=draft.core,
+            approval=approval,
+            outcome=_commitments(outcome),
+            vault_generation=index.generation,
+            vault_digest=index.digest,
+            opening=sealed.digest if sealed else None,
+        )
+        encoded = codec.format_leaf(leaf)
+        if sealed is None:
+            return EntryRow(self._frontier.size, encoded)
+        return EntryRow(self._frontier.size, encoded, sealed.wrapped_key, sealed.ciphertext)
+
+    def _salted(self, values: Mapping[str, Json]) -> dict[str, OpeningValue]:
+        return {label: OpeningValue(self._rng(SALT_BYTES), value) for label, value in values.items()}
+
+
+def _commitments(values: Mapping[str, OpeningValue]) -> dict[str, bytes]:
+    return {label: codec.commit(label, value.salt, value.value) for label, value in values.items()}

@@ -1,0 +1,160 @@
+"""Keyslots: what one token holds to open the vault (DESIGN section 5).
+
+A keyslot is a record of kind ``keyslot`` that is read before the vault is open, so its members are in
+clear or sealed to the token itself, never under the vault key:
+
+- ``hpke``: the slot's own X25519 pair, private half under the token's slot secret; the vault key is
+  wrapped to its public half, so that it can be rotated while the token is absent;
+- ``transfer``: the pair to which keys of providers are sealed that were made while the token was absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import rfc8785
+
+from ownerd.core import seal
+from ownerd.core.ports import Record, Rng
+from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
+from ownerd.model.errors import InvalidArgument, VaultDamaged
+from ownerd.model.secret import Secret
+from ownerd.model.token import SecretHandle, TokenCredential
+
+KIND: Final = "keyslot"
+SALT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPair:
+    """An X25519 pair whose private half is sealed under the token secret behind ``handle``."""
+
+    handle: SecretHandle
+    public: bytes
+    private: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keyslot:
+    """One enrolled token. ``wrapped_vault_key`` is for ``generation`` of the vault key."""
+
+    credential: TokenCredential
+    slot: SealedPair
+    transfer: SealedPair
+    generation: int
+    wrapped_vault_key: bytes
+
+    @property
+    def id(self) -> str:
+        """The token's id."""
+        return self.credential.id
+
+
+def new_handles(rng: Rng) -> tuple[SecretHandle, SecretHandle]:
+    """Fresh (slot, transfer) handles for a token that is being enrolled."""
+    return SecretHandle(rng(SALT_BYTES)), SecretHandle(rng(SALT_BYTES))
+
+
+def make_keyslot(
+    credential: TokenCredential,
+    handles: tuple[SecretHandle, SecretHandle],
+    secrets: tuple[Secret, Secret],
+    vault_key: Secret,
+    generation: int,
+    rng: Rng,
+) -> Keyslot:
+    """Build the keyslot of a token from the (slot, transfer) secrets that it has just yielded."""
+    pairs = []
+    for purpose, handle, secret in zip(("slot", "transfer"), handles, secrets, strict=True):
+        public, private = seal.new_pair(rng)
+        key = seal.derive(secret, f"ownerd/{purpose}/v1")
+        where = seal.place(KIND, credential.id, purpose)
+        pairs.append(
+            SealedPair(
+                SecretHandle(handle.salt, seal.key_check(secret)),
+                public,
+                seal.seal(key, private.reveal(), where, rng),
+            )
+        )
+    keyslot = Keyslot(credential, pairs[0], pairs[1], 0, b"")
+    return wrap_vault_key(keyslot, vault_key, generation)
+
+
+def wrap_vault_key(keyslot: Keyslot, vault_key: Secret, generation: int) -> Keyslot:
+    """Seal a vault key to the slot; needs no token."""
+    where = seal.place(KIND, keyslot.id, "vault-key", generation)
+    wrapped = seal.wrap(keyslot.slot.public, vault_key.reveal(), where)
+    return replace(keyslot, generation=generation, wrapped_vault_key=wrapped)
+
+
+def open_vault_key(keyslot: Keyslot, secret: Secret) -> Secret:
+    """Return the vault key. Raises `VaultDamaged`."""
+    private = open_private(keyslot, "slot", secret)
+    where = seal.place(KIND, keyslot.id, "vault-key", keyslot.generation)
+    return seal.unwrap(private, keyslot.wrapped_vault_key, where)
+
+
+def open_private(keyslot: Keyslot, purpose: str, secret: Secret) -> Secret:
+    """Return the raw private half of the ``slot`` or ``transfer`` pair. Raises `VaultDamaged`."""
+    pair = keyslot.slot if purpose == "slot" else keyslot.transfer
+    key = seal.derive(secret, f"ownerd/{purpose}/v1")
+    return Secret(seal.unseal(key, pair.private, seal.place(KIND, keyslot.id, purpose)))
+
+
+def _format_pair(pair: SealedPair) -> dict[str, Json]:
+    return {
+        "salt": format_b64u(pair.handle.salt),
+        "check": format_b64u(pair.handle.check or b""),
+        "public": format_b64u(pair.public),
+        "private": format_b64u(pair.private),
+    }
+
+
+def _parse_pair(members: dict[str, Json]) -> SealedPair:
+    handle = SecretHandle(parse_b64u(members["salt"]), parse_b64u(members["check"]))
+    return SealedPair(handle, parse_b64u(members["public"]), parse_b64u(members["private"]))
+
+
+def format_keyslot(keyslot: Keyslot) -> Record:
+    """Keyslot → record."""
+    credential = keyslot.credential
+    members: dict[str, Json] = {
+        "v": 1,
+        "type": credential.type,
+        "name": credential.name,
+        "credential": format_b64u(credential.credential_id),
+        "public_key": credential.public_key,
+        "user_verification": credential.user_verification,
+        "aaguid": credential.aaguid,
+        "firmware": credential.firmware,
+        "software": credential.software,
+        "slot": _format_pair(keyslot.slot),
+        "transfer": _format_pair(keyslot.transfer),
+        "vault_key": format_b64u(keyslot.wrapped_vault_key),
+    }
+    return Record(KIND, keyslot.id, keyslot.generation, rfc8785.dumps(members))
+
+
+def parse_keyslot(record: Record) -> Keyslot:
+    """Inverse of `format_keyslot`. Raises `VaultDamaged`."""
+    try:
+        members = parse_json_object(record.sealed)
+        if members["v"] != 1 or members["type"] != "fido2":
+            raise VaultDamaged("a keyslot is of a newer version")
+        credential = TokenCredential(
+            type="fido2",
+            id=record.id,
+            credential_id=parse_b64u(members["credential"]),
+            public_key=dict(members["public_key"]),
+            user_verification=bool(members["user_verification"]),
+            aaguid=str(members["aaguid"]),
+            firmware=int(members["firmware"]),
+            software=bool(members["software"]),
+            name=str(members["name"]),
+        )
+        slot, transfer = _parse_pair(members["slot"]), _parse_pair(members["transfer"])
+        wrapped = parse_b64u(members["vault_key"])
+    except (InvalidArgument, KeyError, TypeError, ValueError) as error:
+        raise VaultDamaged("a keyslot is damaged") from error
+    return Keyslot(credential, slot, transfer, record.generation, wrapped)

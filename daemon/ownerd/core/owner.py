@@ -1,0 +1,235 @@
+"""The owner's own acts: read and change, sealed both ways, each with a touch and an entry (DESIGN section 6).
+
+A message is compact JWE to the daemon's key of this start; its plaintext names the tool's key, to which the
+answer is sealed and which the statement names, so that a touch answers one tool and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import rfc8785
+
+from ownerd.core.desk import Act
+from ownerd.core.records import read_entries
+from ownerd.core.session import Session
+from ownerd.core.statement import Statement, app_label, change_statement, read_statement
+from ownerd.core.vault import KnownProvider, Vault
+from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, seal_jwe, thumbprint
+from ownerd.model.claim import MAX_VALUE_BYTES, Claim, require_claim_name
+from ownerd.model.clock import format_time
+from ownerd.model.encoding import Json, parse_json_object
+from ownerd.model.errors import InvalidArgument, NotFound
+from ownerd.model.names import Kind, Progress
+
+MAX_CLAIMS: Final = 64
+MAX_ENTRIES: Final = 500
+_MAX_SOURCE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ToolMessage:
+    """An opened message: its members, and the tool's public key with its RFC 7638 thumbprint."""
+
+    members: dict[str, Json]
+    key: dict[str, Json]
+    tool: str
+
+    def answer(self, value: dict[str, Json]) -> str:
+        """Seal an answer to the tool."""
+        return seal_jwe(rfc8785.dumps(value), self.key)
+
+
+def open_message(sealed: str, key: JwePrivateKey, names: frozenset[str]) -> ToolMessage:
+    """Open a message whose members must be ``v``, ``key`` and some of ``names``. Raises `InvalidArgument`."""
+    members = parse_json_object(open_jwe(sealed, key))
+    if members.get("v") != 1 or not isinstance(members.get("key"), dict):
+        raise InvalidArgument("the sealed message has no version or no key")
+    unknown = members.keys() - names - {"v", "key"}
+    if unknown:
+        raise InvalidArgument("the sealed message has unknown members")
+    public = require_p256_public(members["key"])
+    return ToolMessage(members, public, thumbprint(public))
+
+
+# -- reading --
+
+
+async def read(session: Session, act: Act, message: ToolMessage) -> str:
+    """Answer a read after a touch. Raises `NotFound`, `InvalidArgument` before anybody is asked."""
+    vault = session.require_vault()
+    what, detail, answer = _question(session, vault, message.members)
+    statement = read_statement(act.caller, message.tool, what, detail)
+    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+    await _approved(session, act, Kind.OWNER_READ, values, statement, "Show")
+    return message.answer(await answer(session, vault))
+
+
+_Answer = Callable[[Session, Vault], Awaitable[dict[str, Json]]]
+
+
+def _question(
+    session: Session, vault: Vault, members: dict[str, Json]
+) -> tuple[str, list[str | int], _Answer]:
+    what = members.get("what")
+    match what:
+        case "claims":
+            names = _names(members.get("names"), vault)
+            return what, [*names], lambda _s, v: _claims(v, names)
+        case "providers":
+            return what, [], lambda _s, v: _providers(v, None)
+        case "provider":
+            wanted = members.get("id")
+            if not isinstance(wanted, str) or wanted not in vault.providers:
+                raise NotFound("no such provider")
+            return what, [vault.providers[wanted].name], lambda _s, v: _providers(v, wanted)
+        case "entries" | "entry":
+            start, count = _range(session, members, single=what == "entry")
+            detail: list[str | int] = [start] if what == "entry" else [f"{start} to {start + count - 1}"]
+            return what, detail, lambda s, v: read_entries(s.store, v.opening_key, start, count)
+        case _:
+            raise InvalidArgument("the read names nothing that can be read")
+
+
+def _names(asked: Json, vault: Vault) -> list[str]:
+    if asked is None:
+        return sorted(vault.claims)
+    if not isinstance(asked, list) or not asked or len(asked) > MAX_CLAIMS:
+        raise InvalidArgument("names are not a list")
+    for name in asked:
+        if not isinstance(name, str):
+            raise InvalidArgument("a name is not text")
+        require_claim_name(name)
+        if name not in vault.claims:
+            raise NotFound("no such claim in the vault")
+    return list(dict.fromkeys(asked))
+
+
+def _range(session: Session, members: dict[str, Json], *, single: bool) -> tuple[int, int]:
+    start = _number(members.get("seq" if single else "start"))
+    count = 1 if single else _number(members.get("count"))
+    size = session.require_journal().size
+    if start >= size:
+        raise NotFound("no such entry")
+    return start, max(1, min(count, MAX_ENTRIES, size - start))
+
+
+def _number(value: Json) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidArgument("entry numbers are not numbers")
+    return value
+
+
+async def _claims(vault: Vault, names: list[str]) -> dict[str, Json]:
+    return {
+        "claims": [
+            {
+                "name": claim.name,
+                "value": claim.value,
+                "source": claim.source,
+                "changed": claim.changed,
+                "version": claim.version,
+            }
+            for claim in (vault.claims[name] for name in names)
+        ]
+    }
+
+
+async def _providers(vault: Vault, wanted: str | None) -> dict[str, Json]:
+    return {
+        "providers": [
+            _provider(provider)
+            for provider in sorted(vault.providers.values(), key=lambda one: one.since)
+            if wanted in (None, provider.id)
+        ]
+    }
+
+
+def _provider(provider: KnownProvider) -> dict[str, Json]:
+    return {
+        "id": provider.id,
+        "client_id": provider.client_id,
+        "name": provider.name,
+        "trust": provider.trust.value,
+        "since": provider.since,
+        "last": provider.last,
+        "did": provider.did,
+        "disclosures": provider.disclosures,
+    }
+
+
+# -- changing --
+
+
+async def change(session: Session, act: Act, message: ToolMessage) -> str:
+    """Set or remove claims after a touch on the values. Raises as `read`."""
+    vault = session.require_vault()
+    match message.members.get("change"):
+        case "set":
+            claims = _new_claims(message.members.get("claims"), vault, session)
+        case "remove":
+            if message.members.get("names") is None:
+                raise InvalidArgument("names are missing")
+            claims = [vault.claims[name] for name in _names(message.members["names"], vault)]
+        case _:
+            raise InvalidArgument("the change is neither set nor remove")
+    word = str(message.members["change"])
+    replaced = [claim.name for claim in claims if claim.name in vault.claims and word == "set"]
+    shown = [(claim.name, claim.value) for claim in claims]
+    statement = change_statement(act.caller, message.tool, word, shown, replaced)
+    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+    for index, claim in enumerate(claims):
+        values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
+    entry = await _approved(session, act, Kind.OWNER_CHANGE, values, statement, "Change", claims)
+    return message.answer({"entry": entry, "claims": [claim.name for claim in claims]})
+
+
+def _new_claims(given: Json, vault: Vault, session: Session) -> list[Claim]:
+    if not isinstance(given, list) or not given or len(given) > MAX_CLAIMS:
+        raise InvalidArgument("claims are not a list, none or too many")
+    now = format_time(session.require_journal().now_ms())
+    claims: dict[str, Claim] = {}
+    for one in given:
+        if not isinstance(one, dict) or one.keys() != {"name", "value", "source"}:
+            raise InvalidArgument("a claim has other members than name, value and source")
+        name, value, source = one["name"], one["value"], one["source"]
+        if not isinstance(name, str) or not isinstance(source, str) or len(source) > _MAX_SOURCE:
+            raise InvalidArgument("a claim's name or source is not a short text")
+        require_claim_name(name)
+        if name in claims:
+            raise InvalidArgument("a claim stands there twice")
+        if not isinstance(value, str) or not value or len(value.encode()) > MAX_VALUE_BYTES:
+            raise InvalidArgument("a claim's value is not text, empty or too long")
+        old = vault.claims.get(name)
+        claims[name] = Claim(name, value, source, now, old.version + 1 if old else 1)
+    return list(claims.values())
+
+
+# -- both --
+
+
+async def _approved(
+    session: Session,
+    act: Act,
+    kind: Kind,
+    values: dict[str, Json],
+    statement: Statement,
+    verb: str,
+    claims: list[Claim] | None = None,
+) -> int:
+    """Prompt, touch, record; ``claims`` are written or removed as the statement says."""
+    journal, vault = session.require_journal(), session.require_vault()
+    async with session.desk.turn(act):
+        await session.desk.confirm(act, lambda _without: str(statement["rendered"]["text"]), verb)
+        keyslot = await session.locate(act, vault.keyslots)
+        draft = journal.draft(kind, values)
+        answer = await session.touch(act, keyslot, draft.challenge, [])
+        act.report(Progress.RECORDING)
+        removing = statement.get("change") == "remove"
+        put = [] if removing else [vault.claim_record(claim) for claim in claims or []]
+        delete = [vault.claim_key(claim.name) for claim in claims or []] if removing else []
+        entry = await journal.append(draft, approval=answer.approval, put=put, delete=delete)
+        vault.apply(put, delete)
+    return entry

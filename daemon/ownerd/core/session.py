@@ -1,0 +1,103 @@
+"""What all use cases share: the ports, the journal, and the vault while it is open.
+
+Owns the state "set up / locked / unlocked" and the one way to use a token for an act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ownerd.core import keyslot as keyslots
+from ownerd.core.desk import Act, Desk
+from ownerd.core.journal import Journal
+from ownerd.core.keyslot import Keyslot
+from ownerd.core.ports import Clock, Rng, StorePort, TokenPort
+from ownerd.core.vault import Vault
+from ownerd.model.errors import Locked, NotSetUp, TokenMissing
+from ownerd.model.names import Progress
+from ownerd.model.secret import Secret
+from ownerd.model.token import SecretHandle, TokenAnswer, TokenInfo
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+TOKEN_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True)
+class Session:
+    """One start of the daemon."""
+
+    store: StorePort
+    tokens: TokenPort
+    desk: Desk
+    clock: Clock
+    rng: Rng
+    anchors: Callable[[], Sequence[Certificate]]
+    token_seconds: float = TOKEN_SECONDS
+    journal: Journal | None = None
+    vault: Vault | None = None
+    unlocked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def require_journal(self) -> Journal:
+        """Return the journal. Raises `NotSetUp`."""
+        if self.journal is None:
+            raise NotSetUp("there is no vault yet")
+        return self.journal
+
+    def require_vault(self) -> Vault:
+        """Return the open vault. Raises `Locked`, `NotSetUp`."""
+        self.require_journal()
+        if self.vault is None:
+            raise Locked("the vault is locked")
+        return self.vault
+
+    async def keyslots(self) -> dict[str, Keyslot]:
+        """Enrolled tokens by id, locked or not."""
+        records = await self.store.records(keyslots.KIND)
+        return {record.id: keyslots.parse_keyslot(record) for record in records}
+
+    async def locate(self, act: Act, enrolled: dict[str, Keyslot]) -> Keyslot:
+        """Find an enrolled token that is present, waiting a while for one. Raises `TokenMissing`."""
+        credentials = [keyslot.credential for keyslot in enrolled.values()]
+        deadline = asyncio.get_running_loop().time() + self.token_seconds
+        told = False
+        while True:
+            try:
+                return enrolled[(await self.tokens.locate(credentials)).id]
+            except TokenMissing:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            if not told:
+                act.report(Progress.WAITING_FOR_TOKEN, timeout_seconds=int(self.token_seconds))
+                told = True
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def touch(
+        self, act: Act, keyslot: Keyslot, challenge: bytes, handles: Sequence[SecretHandle]
+    ) -> TokenAnswer:
+        """One touch: sign ``challenge`` and yield the secrets behind ``handles``."""
+        async with self.desk.touch(act) as needed:
+            ui = DeskUi(self.desk, act, needed)
+            return await self.tokens.approve(keyslot.credential, challenge, handles, ui=ui)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskUi:
+    """`TokenUi` of one act."""
+
+    desk: Desk
+    act: Act
+    needed: Callable[[TokenInfo, float], None]
+
+    async def pin(self, token: TokenInfo) -> Secret:
+        """Ask at the act's terminal."""
+        return await self.desk.pin(self.act, token)
+
+    def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
+        """Tell the caller and the desktop."""
+        self.needed(token, timeout_seconds)

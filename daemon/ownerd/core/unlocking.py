@@ -1,0 +1,67 @@
+"""Unlock: how a touch opens the vault, and what must hold before anything is disclosed.
+
+Order: (1) the vault's digest is the one that the last entry names (`Journal.load`); (2) a touch yields the
+slot secret; (3) every record opens; (4) the genesis entry names the keys in the vault; (5) the newest
+checkpoint is signed by the log key and its root is the tree's; (6) entries after it are of kinds that may be
+written while locked. Only then is the ``unlocked`` entry appended and the vault open.
+"""
+
+from __future__ import annotations
+
+from ownerd.core import keyslot as keyslots
+from ownerd.core import seal
+from ownerd.core.desk import Act
+from ownerd.core.journal import Journal
+from ownerd.core.session import Session
+from ownerd.core.vault import Vault
+from ownerd.ledger import entry as codec
+from ownerd.ledger.facts import MAY_BE_UNSIGNED
+from ownerd.ledger.merkle import Frontier
+from ownerd.ledger.note import format_verifier_key, open_note, parse_checkpoint, parse_verifier_key
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.errors import Tampered
+from ownerd.model.names import Kind
+
+
+async def unlock(session: Session, act: Act) -> None:
+    """Open the vault with one touch; nothing happens when it is open."""
+    journal = session.require_journal()
+    async with session.desk.turn(act):
+        if session.vault is not None:
+            return
+        enrolled = await session.keyslots()
+        keyslot = await session.locate(act, enrolled)
+        statement: Json = {"v": 1, "kind": Kind.UNLOCKED.value, "token": keyslot.id}
+        draft = journal.draft(Kind.UNLOCKED, {"statement": statement})
+        answer = await session.touch(act, keyslot, draft.challenge, [keyslot.slot.handle])
+        vault_key = keyslots.open_vault_key(keyslot, answer.secrets[0])
+        vault = Vault(vault_key, keyslot.generation, session.rng)
+        vault.apply(await session.store.records(), ())
+        await verify_tail(session, journal, vault)
+        journal.use_keys(vault.log_key, vault.opening_key.public_key())
+        await journal.append(draft, approval=answer.approval)
+        session.vault = vault
+        session.unlocked.set()
+
+
+async def verify_tail(session: Session, journal: Journal, vault: Vault) -> None:
+    """Steps 4 to 6 of the module docstring. Raises `Tampered`, `BadSignature`, `Malformed`."""
+    verifier_key = format_verifier_key(journal.origin, vault.log_key.public_key())
+    genesis = codec.parse_leaf((await session.store.leaves(0, 1))[0])
+    opening_public = format_b64u(seal.public_bytes(vault.opening_key))
+    if genesis.core.facts != {"verifier_key": verifier_key, "opening_key": opening_public}:
+        raise Tampered("the genesis entry names other keys than the vault holds")
+    newest = await session.store.checkpoint()
+    if newest is None:
+        raise Tampered("the ledger has no checkpoint")
+    text = open_note(newest[1], parse_verifier_key(verifier_key))
+    signed = parse_checkpoint(text)
+    size = signed.size
+    hashes = await session.store.leaf_hashes()
+    if signed.origin != journal.origin or size != newest[0] or size > len(hashes):
+        raise Tampered("the newest checkpoint is not of this ledger, or entries are missing")
+    if Frontier.from_leaf_hashes(hashes[:size]).root() != signed.root:
+        raise Tampered("the entries are not those that the newest checkpoint signs")
+    for raw in await session.store.leaves(size, len(hashes) - size):
+        if codec.parse_leaf(raw).core.kind not in MAY_BE_UNSIGNED:
+            raise Tampered("an entry without a checkpoint is of a kind that needs one")

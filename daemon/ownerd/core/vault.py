@@ -1,0 +1,218 @@
+"""The open vault: what the sealed records say, in memory, while the vault key is here.
+
+Owns the outer layer: every record but keyslots is AES-256-GCM under a key derived from the vault key, bound
+to its kind, id and generation. Trusts nothing in the database: a record that does not open or parse stops
+the unlock. Changes are made as sealed records; only after they are durable does `Vault.apply` take them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ownerd.core import keyslot, provider_keys, seal
+from ownerd.core.keyslot import Keyslot
+from ownerd.core.ports import Record, Rng
+from ownerd.core.provider_keys import KeyCopy
+from ownerd.model.claim import Claim
+from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
+from ownerd.model.errors import InvalidArgument, VaultDamaged
+from ownerd.model.request import Trust
+from ownerd.model.secret import Secret
+
+CLAIM: Final = "claim"
+PROVIDER: Final = "provider"
+ANCHOR: Final = "anchor"
+SYSTEM: Final = "system"
+LOG_KEY: Final = "log-key"
+OPENING_KEY: Final = "opening-key"
+ID_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProvider:
+    """A provider that has a key of its own. ``since`` and ``last`` are ledger times."""
+
+    id: str
+    client_id: str
+    trust: Trust
+    name: str
+    public_jwk: dict[str, Json]
+    did: str
+    since: str
+    last: str
+    disclosures: int
+
+
+class Vault:
+    """Claims, providers and keys, decrypted. Never leaves the process; ends with it."""
+
+    def __init__(self, key: Secret, generation: int, rng: Rng) -> None:
+        self._key = seal.derive(key, "ownerd/vault/v1")
+        self._rng = rng
+        self.generation = generation
+        self.claims: dict[str, Claim] = {}
+        self._claim_ids: dict[str, str] = {}
+        self.providers: dict[str, KnownProvider] = {}
+        self.copies: dict[str, KeyCopy] = {}
+        self.keyslots: dict[str, Keyslot] = {}
+        self.anchors: set[str] = set()
+        self._system: dict[str, bytes] = {}
+
+    # -- what it says --
+
+    @property
+    def log_key(self) -> Ed25519PrivateKey:
+        """The ledger's signing key."""
+        return Ed25519PrivateKey.from_private_bytes(self._system_key(LOG_KEY))
+
+    @property
+    def opening_key(self) -> X25519PrivateKey:
+        """The private half of the key that openings are sealed to."""
+        return X25519PrivateKey.from_private_bytes(self._system_key(OPENING_KEY))
+
+    def _system_key(self, name: str) -> bytes:
+        try:
+            return self._system[name]
+        except KeyError as error:
+            raise VaultDamaged("a key of the vault is missing") from error
+
+    def provider_for(self, client_id: str, trust: Trust) -> KnownProvider | None:
+        """Find a provider by identity and trust level; a key of one level never serves another."""
+        for provider in self.providers.values():
+            if provider.client_id == client_id and provider.trust is trust:
+                return provider
+        return None
+
+    # -- making records --
+
+    def seal_record(self, kind: str, record_id: str, members: dict[str, Json]) -> Record:
+        """Seal ``members`` for their place."""
+        where = seal.place(kind, record_id, self.generation)
+        sealed = seal.seal(self._key, rfc8785.dumps(members), where, self._rng)
+        return Record(kind, record_id, self.generation, sealed)
+
+    def system_record(self, name: str, private: bytes) -> Record:
+        """Record of the log key or the opening key."""
+        return self.seal_record(SYSTEM, name, {"v": 1, "private": format_b64u(private)})
+
+    def claim_record(self, claim: Claim) -> Record:
+        """Record of a claim; the id in clear is random and stays with the claim's name."""
+        record_id = self._claim_ids.get(claim.name) or self._rng(ID_BYTES).hex()
+        members: dict[str, Json] = {
+            "v": 1,
+            "name": claim.name,
+            "value": claim.value,
+            "source": claim.source,
+            "changed": claim.changed,
+            "version": claim.version,
+        }
+        return self.seal_record(CLAIM, record_id, members)
+
+    def claim_key(self, name: str) -> tuple[str, str]:
+        """(kind, id) of a claim's record. Raises `KeyError`."""
+        return CLAIM, self._claim_ids[name]
+
+    def provider_record(self, provider: KnownProvider) -> Record:
+        """Record of a provider."""
+        members: dict[str, Json] = {
+            "v": 1,
+            "client_id": provider.client_id,
+            "trust": provider.trust.value,
+            "name": provider.name,
+            "public_jwk": provider.public_jwk,
+            "did": provider.did,
+            "since": provider.since,
+            "last": provider.last,
+            "disclosures": provider.disclosures,
+        }
+        return self.seal_record(PROVIDER, provider.id, members)
+
+    def copy_record(self, copy: KeyCopy) -> Record:
+        """Record of one token's copy of a provider key: the outer layer."""
+        return self.seal_record(provider_keys.KIND, copy.record_id, provider_keys.format_copy(copy))
+
+    def anchor_record(self, fingerprint: str) -> Record:
+        """Record that the owner has approved a trust anchor (SHA-256 of its DER, hex)."""
+        return self.seal_record(ANCHOR, self._rng(ID_BYTES).hex(), {"v": 1, "sha256": fingerprint})
+
+    # -- taking records in --
+
+    def apply(self, put: Iterable[Record], delete: Iterable[tuple[str, str]]) -> None:
+        """Take in committed records. Raises `VaultDamaged` when one does not open or parse."""
+        for kind, record_id in delete:
+            self._forget(kind, record_id)
+        for record in put:
+            if record.kind == keyslot.KIND:
+                self.keyslots[record.id] = keyslot.parse_keyslot(record)
+            else:
+                self._take(record, self._open(record))
+
+    def _open(self, record: Record) -> dict[str, Json]:
+        if record.generation != self.generation:
+            raise VaultDamaged("a record belongs to another generation of the vault key")
+        where = seal.place(record.kind, record.id, record.generation)
+        try:
+            members = parse_json_object(seal.unseal(self._key, record.sealed, where))
+        except InvalidArgument as error:
+            raise VaultDamaged("a record is malformed") from error
+        if members.get("v") != 1:
+            raise VaultDamaged("a record is of a newer version")
+        return members
+
+    def _take(self, record: Record, members: dict[str, Json]) -> None:
+        try:
+            match record.kind:
+                case "claim":
+                    claim = Claim(
+                        members["name"],
+                        members["value"],
+                        members["source"],
+                        members["changed"],
+                        members["version"],
+                    )
+                    self.claims[claim.name] = claim
+                    self._claim_ids[claim.name] = record.id
+                case "provider":
+                    self.providers[record.id] = _provider(record.id, members)
+                case provider_keys.KIND:
+                    self.copies[record.id] = provider_keys.parse_copy(record.id, members)
+                case "anchor":
+                    self.anchors.add(members["sha256"])
+                case "system":
+                    self._system[record.id] = parse_b64u(members["private"])
+                case _:
+                    raise VaultDamaged("a record is of an unknown kind")
+        except (InvalidArgument, KeyError, TypeError, ValueError) as error:
+            raise VaultDamaged("a record is malformed") from error
+
+    def _forget(self, kind: str, record_id: str) -> None:
+        if kind == CLAIM:
+            for name, claim_id in list(self._claim_ids.items()):
+                if claim_id == record_id:
+                    del self._claim_ids[name], self.claims[name]
+        elif kind == PROVIDER:
+            self.providers.pop(record_id, None)
+        elif kind == provider_keys.KIND:
+            self.copies.pop(record_id, None)
+        elif kind == keyslot.KIND:
+            self.keyslots.pop(record_id, None)
+
+
+def _provider(record_id: str, members: dict[str, Json]) -> KnownProvider:
+    return KnownProvider(
+        id=record_id,
+        client_id=members["client_id"],
+        trust=Trust(members["trust"]),
+        name=members["name"],
+        public_jwk=dict(members["public_jwk"]),
+        did=members["did"],
+        since=members["since"],
+        last=members["last"],
+        disclosures=members["disclosures"],
+    )

@@ -1,0 +1,188 @@
+"""A core on fakes: tokens that really sign and really yield secrets, in memory; a scripted owner.
+
+The fake token answers as a real one does (ES256 over authenticator data, HMAC of salts), so that everything
+the core writes verifies with the ledger's own verifier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ownerd.core.agent import Agent
+from ownerd.core.desk import Desk
+from ownerd.core.ports import Job, Progress
+from ownerd.core.seal import key_check
+from ownerd.core.session import Session
+from ownerd.credential.jwe import public_members
+from ownerd.ledger.approval import client_data
+from ownerd.model.caller import Caller, Confidence, Terminal
+from ownerd.model.errors import TokenMissing, WrongKey
+from ownerd.model.names import RP_ID
+from ownerd.model.secret import Secret
+from ownerd.model.token import Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
+
+APP = Caller(":1.7", 1000, "bookshop", Confidence.EXECUTABLE)
+TTY = Terminal("/dev/pts/0", "xterm", "C.UTF-8")
+
+
+class ManualClock:
+    """A clock that tests set."""
+
+    def __init__(self, now_ms: int = 1_795_442_400_000) -> None:
+        self.time = now_ms
+
+    def now_ms(self) -> int:
+        self.time += 1
+        return self.time
+
+
+class FakeToken:
+    """One authenticator: a credential key and a secret for hmac-secret."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.secret = os.urandom(32)
+        self.credential_id = os.urandom(32)
+        self.plugged = True
+        self.asked: list[tuple[bytes, ...]] = []
+
+    @property
+    def info(self) -> TokenInfo:
+        return TokenInfo(
+            self.name, self.name, "software", "00", 1, has_pin=False, pin_tries=None, software=True
+        )
+
+    @property
+    def credential(self) -> TokenCredential:
+        return TokenCredential(
+            type="fido2",
+            id=hashlib.sha256(self.credential_id).hexdigest()[:16],
+            credential_id=self.credential_id,
+            public_key=public_members(self.key),
+            user_verification=False,
+            aaguid="00",
+            firmware=1,
+            software=True,
+            name=self.name,
+        )
+
+    def sign(self, challenge: bytes) -> Fido2Approval:
+        data = client_data(challenge)
+        auth = hashlib.sha256(RP_ID.encode()).digest() + b"\x01" + bytes(4)
+        signature = self.key.sign(auth + hashlib.sha256(data).digest(), ec.ECDSA(hashes.SHA256()))
+        return Fido2Approval(self.credential.id, self.credential_id, data, auth, signature)
+
+
+class FakeTokens:
+    """`TokenPort` over some `FakeToken`; ``before_touch`` runs while the token waits for its touch."""
+
+    def __init__(self, *tokens: FakeToken) -> None:
+        self.tokens = list(tokens)
+        self.before_touch: Callable[[], object] | None = None
+
+    async def present(self) -> list[TokenInfo]:
+        return [token.info for token in self.tokens if token.plugged]
+
+    async def enrol(self, token_id, *, user_verification, ui):
+        token = next((one for one in self.tokens if one.name == token_id and one.plugged), None)
+        if token is None:
+            raise TokenMissing("no such token")
+        ui.touch_needed(token.info, 30.0)
+        return token.credential
+
+    async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
+        for credential in credentials:
+            if any(one.plugged and one.credential_id == credential.credential_id for one in self.tokens):
+                return credential
+        raise TokenMissing("no enrolled token is present")
+
+    async def approve(self, credential, challenge, handles, *, ui) -> TokenAnswer:
+        token = next(
+            one for one in self.tokens if one.credential_id == credential.credential_id and one.plugged
+        )
+        ui.touch_needed(token.info, 30.0)
+        if self.before_touch is not None:
+            result = self.before_touch()
+            if asyncio.iscoroutine(result):
+                await result
+        token.asked.append(tuple(handle.salt for handle in handles))
+        secrets = tuple(Secret(hmac.new(token.secret, handle.salt, "sha256").digest()) for handle in handles)
+        for handle, secret in zip(handles, secrets, strict=True):
+            if handle.check is not None and key_check(secret) != handle.check:
+                raise WrongKey("another secret")
+        return TokenAnswer(token.sign(challenge), secrets)
+
+
+@dataclass
+class ScriptedOwner:
+    """`PromptPort`: approves or refuses at once, or waits; remembers what was shown."""
+
+    decision: bool | None = True
+    has_display: bool = True
+    shown: list[str] = field(default_factory=list)
+    notified: list[tuple[str, str]] = field(default_factory=list)
+
+    def can_prompt(self, terminal: Terminal | None) -> bool:
+        return terminal is not None or self.has_display
+
+    async def pin(self, terminal, *, description, timeout_seconds) -> Secret:
+        self.shown.append(description)
+        return Secret(b"1234")
+
+    async def confirm(self, terminal, *, description, approve_label, refuse_label, timeout_seconds) -> bool:
+        self.shown.append(description)
+        while self.decision is None:
+            await asyncio.sleep(0)
+        return self.decision
+
+    async def touch_wanted(self, token_name: str, reason: str) -> None:
+        self.notified.append((token_name, reason))
+
+    async def touch_done(self) -> None:
+        pass
+
+
+@dataclass
+class CoreRig:
+    """An agent on fakes, and the handles to play with them."""
+
+    agent: Agent
+    session: Session
+    tokens: FakeTokens
+    owner: ScriptedOwner
+    clock: ManualClock
+    store: object
+    states: list[tuple[str, dict[str, str | int]]] = field(default_factory=list)
+    ended: list[bool] = field(default_factory=list)
+
+    def job(self, terminal: Terminal | None = None) -> Job:
+        def progress(state: Progress, details: dict[str, str | int]) -> None:
+            self.states.append((state.value, details))
+
+        return Job(progress, terminal)
+
+
+def make_core(store: object, *tokens: FakeToken, anchors: Sequence[object] = ()) -> CoreRig:
+    """Wire an agent on ``store``; call `Agent.start` before use."""
+    clock, owner = ManualClock(), ScriptedOwner()
+    fakes = FakeTokens(*(tokens or (FakeToken("A"),)))
+    ended: list[bool] = []
+    desk = Desk(owner, clock, prompt_seconds=5, wait_seconds=5)
+    session = Session(store, fakes, desk, clock, os.urandom, lambda: list(anchors), token_seconds=0)
+    agent = Agent(session, lambda: ended.append(True))
+    return CoreRig(agent, session, fakes, owner, clock, store, ended=ended)
+
+
+@pytest.fixture
+def app_caller() -> Caller:
+    return APP
