@@ -6,19 +6,25 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from fido2.ctap import CtapDevice
+from fido2.ctap2.base import Ctap2
+from fido2.ctap2.pin import ClientPin
+from tests.rigs.softtoken import InProcessDevice, Person, SoftTokenProcess, make_authenticator
 
 from ownerd.core.seal import key_check
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo, Transport
 from ownerd.softtoken.authenticator import Authenticator
-from ownerd.tokens.candidate import Candidate
+from ownerd.softtoken.touch import Answer
+from ownerd.tokens.candidate import Candidate, Finder
 from ownerd.tokens.fido2_port import Fido2Tokens
 from ownerd.tokens.limit import Limit
-from tests.rigs.softtoken import InProcessDevice
+from ownerd.tokens.softtoken_socket import find_software
 
 PIN = b"2468ace"
 
@@ -87,9 +93,6 @@ def make_tokens(*candidates: Candidate, **options: Any) -> Fido2Tokens:
 
 def set_pin(authenticator: Authenticator, pin: bytes = PIN) -> None:
     """Set the PIN of an in-process token, as its owner would with any FIDO2 tool."""
-    from fido2.ctap2.base import Ctap2
-    from fido2.ctap2.pin import ClientPin
-
     ClientPin(Ctap2(InProcessDevice(authenticator))).set_pin(pin.decode())
 
 
@@ -99,3 +102,84 @@ def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "condition did not become true in time"
         time.sleep(0.005)
+
+
+class Rigged:
+    """One token to run the contract on: what the person does, and a view past the adapter.
+
+    ``person`` is "touch", "refuse" or "absent".
+    """
+
+    finder: Finder
+    transport: Transport = "software"
+
+    def person(self, does: str) -> None:
+        """Choose what the person does from now on."""
+        raise NotImplementedError
+
+    def raw(self) -> CtapDevice:
+        """The same token through python-fido2 alone."""
+        raise NotImplementedError
+
+    def tokens(self, **options: Any) -> Fido2Tokens:
+        """A new adapter that finds this token."""
+        return Fido2Tokens(key_check=key_check, finders=[self.finder], **options)
+
+    def set_pin(self, pin: bytes = PIN) -> None:
+        """Set the first PIN."""
+        with self.raw() as device:
+            ClientPin(Ctap2(device)).set_pin(pin.decode())
+
+    def tries(self) -> int:
+        """PIN tries that are left, as the token says."""
+        with self.raw() as device:
+            return ClientPin(Ctap2(device)).get_pin_retries()[0]
+
+
+class RiggedInProcess(Rigged):
+    """The authenticator in this process, straight behind python-fido2's device class."""
+
+    def __init__(self) -> None:
+        self._person = Person()
+        self.device = RecordingDevice(make_authenticator(self._person))
+        self.finder = lambda: [candidate(self.device)]
+
+    def person(self, does: str) -> None:
+        self._person.answer = {"touch": Answer.TOUCHED, "refuse": Answer.REFUSED, "absent": None}[does]
+
+    def raw(self) -> CtapDevice:
+        return InProcessDevice(self.device.authenticator)
+
+
+class RiggedSocket(Rigged):
+    """The real software token process, found by its socket."""
+
+    def __init__(self, process: SoftTokenProcess) -> None:
+        self.process = process
+        self.finder = lambda: find_software(lambda: process.socket_path.parent)
+        self._does = "touch"
+        self._pressing = threading.Thread(target=self._press, daemon=True)
+        self._pressing.start()
+
+    def person(self, does: str) -> None:
+        self._does = does
+
+    def raw(self) -> CtapDevice:
+        return self.process.connect()
+
+    def _press(self) -> None:
+        questions = 0
+        with suppress(AssertionError, OSError):
+            while self.process.process.poll() is None:
+                questions += 1
+                self.process.wait_for("Enter = touch", count=questions, timeout_seconds=120)
+                if self._does != "absent":
+                    self.process.type("\n" if self._does == "touch" else "n\n")
+
+
+@pytest.fixture(params=["in-process", "socket"])
+def rigged(request: pytest.FixtureRequest) -> Rigged:
+    """A token without PIN behind every transport that can be had without hardware."""
+    if request.param == "in-process":
+        return RiggedInProcess()
+    return RiggedSocket(request.getfixturevalue("softtoken_process"))
