@@ -93,6 +93,6 @@ def provider_ca() -> kit.Party:
 
 
 @pytest.fixture(scope="session")
-def provider(provider_ca: kit.Party) -> ProviderRig:
+def provider_rig(provider_ca: kit.Party) -> ProviderRig:
     """A provider that does everything right."""
     return ProviderRig(provider_ca, kit.make_provider(provider_ca, HOST))
