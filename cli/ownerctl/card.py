@@ -1,0 +1,77 @@
+"""``ownerctl data import`` and ``export``: vCard files. What is skipped is said, and never silent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ownerctl import render
+from ownerctl.claims import change_claims, read_claims
+from ownerctl.options import Output, output_options
+
+_MAX_IMPORT_BYTES = 1 << 20
+
+
+def _read_text(path: str) -> str:
+    from ownerctl.errors import FileTrouble
+
+    try:
+        if path == "-":
+            raw = sys.stdin.buffer.read(_MAX_IMPORT_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                raw = file.read(_MAX_IMPORT_BYTES + 1)
+        if len(raw) > _MAX_IMPORT_BYTES:
+            raise FileTrouble("the file is larger than a megabyte", hint="one person's vCard is smaller")
+        return raw.decode("utf-8")
+    except OSError as error:
+        raise FileTrouble("the file cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise FileTrouble(
+            "the file is not UTF-8 text", hint="convert it first, for example with iconv"
+        ) from error
+
+
+@click.command("import", epilog="Example: ownerctl data import me.vcf")
+@click.argument("file", type=click.Path(allow_dash=True), metavar="FILE.vcf")
+@output_options
+def import_vcard(file: str, output: Output) -> None:
+    """Set claims from a vCard, saying which, and what of it was skipped."""
+    from ownerctl.errors import FileTrouble
+    from ownerctl.vcard import parse_vcard
+
+    card = parse_vcard(_read_text(file))
+    for skipped in card.skipped:
+        render.note(f"skipped: {skipped}")
+    if not card.claims:
+        raise FileTrouble("nothing in the file can be imported")
+    render.note("to be set: " + ", ".join(name for name, _ in card.claims))
+    claims = [{"name": name, "value": value, "source": "vcard"} for name, value in card.claims]
+    change_claims(output, {"change": "set", "claims": claims})
+
+
+@click.command(epilog="Example: ownerctl data export me.vcf")
+@click.argument("file", required=False, type=click.Path())
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@output_options
+def export(file: str | None, force: bool, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
+    """Write all claims as a vCard, to FILE (readable by you alone) or to standard output."""
+    from ownerctl.private_file import require_absent, write_private
+    from ownerctl.vcard import format_vcard
+
+    if file is not None and not force:
+        require_absent(Path(file))
+    rows = read_claims(output, None)
+    values = {str(row.get("name")): str(row.get("value")) for row in rows}
+    if file is not None:
+        write_private(Path(file), format_vcard(values).encode("utf-8"), replace=force)
+        if output.json:
+            render.emit_json({"file": file, "claims": list(values)})
+        else:
+            render.emit_line(f"wrote {len(values)} claims to {file}")
+    elif output.json:
+        render.emit_json({"claims": rows})
+    else:
+        render.emit_raw(format_vcard(values))

@@ -1,0 +1,39 @@
+"""Reading and changing claims through the daemon: one touch each, sealed both ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ownerctl import render
+from ownerctl.options import Output
+
+if TYPE_CHECKING:
+    from ownerd.model.encoding import Json
+
+
+def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]]:
+    """Claims by name, or all: one touch. Raises `NotFound` for one that is not there."""
+    from ownerctl.owner import converse, members
+    from ownerd.model.errors import NotFound
+
+    message = {"what": "claims", "names": names}
+    rows = members(converse(output, lambda owner: owner.sealed("Data", "Read", message)), "claims")
+    found = {row.get("name") for row in rows}
+    missing = [name for name in names or [] if name not in found]
+    if missing:
+        raise NotFound(f"no {missing[0]} in the vault")
+    return rows
+
+
+def change_claims(output: Output, message: dict[str, Json]) -> None:
+    """Change claims and say what was recorded."""
+    from ownerctl.owner import converse
+
+    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    if output.json:
+        render.emit_json(answer)
+        return
+    names = answer.get("claims")
+    listed = ", ".join(str(name) for name in names) if isinstance(names, list) else ""
+    done = "removed" if message["change"] == "remove" else "set"
+    render.emit_line(f"{done} {listed} (entry {answer.get('entry')})")

@@ -1,0 +1,324 @@
+"""Talking to the daemon over the session bus (DESIGN section 6; docs/dbus is the contract).
+
+The owner of the name is looked up once, and only signals from that connection count: any process may send
+a signal that looks like an answer. A call names its handle beforehand and listens before it calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+from ownerctl.errors import AgentGone, BadAnswer, NoBus, NotRunning
+from ownerctl.failures import raise_remote
+from ownerd.dbuslib import (
+    BUS_DAEMON,
+    BUS_DAEMON_PATH,
+    Message,
+    MessageBus,
+    MessageType,
+    Variant,
+    close_bus,
+    connect_bus,
+    wait_bus_closed,
+)
+from ownerd.model.errors import Cancelled, ConfigError, OwnerdError
+from ownerd.model.names import (
+    AGENT_INTERFACE,
+    AGENT_PATH,
+    BUS_NAME,
+    OWNER_INTERFACE_PREFIX,
+    OWNER_PATH,
+    REQUEST_INTERFACE,
+    REQUEST_PATH_PREFIX,
+)
+
+DONE = 0
+_GONE = frozenset(f"{BUS_DAEMON}.Error.{name}" for name in ("NameHasNoOwner", "ServiceUnknown", "NoReply"))
+CALL_SECONDS = 30.0
+CANCEL_SECONDS = 3.0
+
+
+class Observer(Protocol):
+    """Takes what the daemon waits for."""
+
+    def show(self, state: str, details: Mapping[str, str | int], /) -> None:
+        """A new state began."""
+
+
+def plain(value: Any) -> Any:
+    """Strip the variants off a D-Bus value, all the way down."""
+    if isinstance(value, Variant):
+        return plain(value.value)
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(member) for member in value]
+    return value
+
+
+def variants(options: Mapping[str, str | list[str]]) -> dict[str, Variant]:
+    """Options as ``a{sv}``."""
+    return {name: Variant("s" if isinstance(value, str) else "as", value) for name, value in options.items()}
+
+
+class _Pending:
+    """One call under way: its handle, its observer, and the answer to come."""
+
+    def __init__(self, handle: str, observer: Observer) -> None:
+        self.handle = handle
+        self.observer = observer
+        self.answer: asyncio.Future[tuple[int, dict[str, Any]]] = asyncio.get_running_loop().create_future()
+
+
+class Client:
+    """A connection to the bus, and through it to one daemon. Made by `connect`."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self._bus = bus
+        self._owner: str | None = None
+        self._pending: _Pending | None = None
+        self.owner_changed = asyncio.Event()
+        bus.add_message_handler(self._on_message)
+
+    # -- the bus itself --
+
+    async def _call(self, message: Message, seconds: float | None = CALL_SECONDS) -> list[Any]:
+        try:
+            reply = await asyncio.wait_for(self._bus.call(message), seconds)
+        except TimeoutError as error:
+            raise AgentGone("the daemon does not answer") from error
+        except (EOFError, OSError) as error:
+            raise NoBus("the session bus closed the connection") from error
+        if reply is None:
+            raise NoBus("the session bus closed the connection")
+        # The libraries match a reply by its serial alone, so any peer could send one.
+        if reply.sender not in {message.destination, BUS_DAEMON}:
+            raise BadAnswer("the answer came from another process than the one asked")
+        if reply.message_type is MessageType.ERROR:
+            text = reply.body[0] if reply.body and isinstance(reply.body[0], str) else ""
+            if reply.error_name in _GONE:
+                raise AgentGone("the daemon ended before it answered")
+            raise_remote(reply.error_name or "", text)
+        return list(reply.body)
+
+    async def _bus_call(self, member: str, signature: str, *body: Any) -> list[Any]:
+        return await self._call(
+            Message(
+                destination=BUS_DAEMON,
+                path=BUS_DAEMON_PATH,
+                interface=BUS_DAEMON,
+                member=member,
+                signature=signature,
+                body=list(body),
+            )
+        )
+
+    async def owner(self, *, activate: bool = True) -> str:
+        """Unique name of the daemon's connection, once and for all calls of this client.
+
+        Raises `NotRunning` when there is no daemon and it cannot be, or is not to be, activated.
+        """
+        if self._owner is not None:
+            return self._owner
+        rule = f"type='signal',sender='{BUS_DAEMON}',member='NameOwnerChanged',arg0='{BUS_NAME}'"
+        await self._bus_call("AddMatch", "s", rule)
+        found = await self._name_owner()
+        if found is None and activate:
+            try:
+                await self._bus_call("StartServiceByName", "su", BUS_NAME, 0)
+            except NoBus:
+                raise
+            except OwnerdError as error:
+                raise NotRunning("ownerd is not running and cannot be activated") from error
+            found = await self._name_owner()
+        if found is None:
+            raise NotRunning("ownerd is not running")
+        self._owner = found
+        return found
+
+    async def _name_owner(self) -> str | None:
+        try:
+            (found,) = await self._bus_call("GetNameOwner", "s", BUS_NAME)
+        except AgentGone:
+            return None
+        return str(found)
+
+    def forget_owner(self) -> None:
+        """Look the daemon up again at the next call; `watch` does so after a lock."""
+        self._owner = None
+        self.owner_changed.clear()
+
+    async def owner_pid(self) -> int | None:
+        """Process that holds the name, as the bus knows it; None when it does not."""
+        try:
+            (pid,) = await self._bus_call("GetConnectionUnixProcessID", "s", await self.owner())
+        except OwnerdError:
+            return None
+        return int(pid)
+
+    # -- the daemon --
+
+    async def call(
+        self, path: str, interface: str, member: str, signature: str = "", *body: Any
+    ) -> list[Any]:
+        """Call a method that answers at once; returns its results without variants."""
+        message = Message(
+            destination=await self.owner(),
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+        )
+        return [plain(value) for value in await self._call(message)]
+
+    async def owner_call(self, interface: str, member: str, signature: str = "", *body: Any) -> list[Any]:
+        """`call` on ``org.ownerd.Owner1.INTERFACE``."""
+        return await self.call(OWNER_PATH, OWNER_INTERFACE_PREFIX + interface, member, signature, *body)
+
+    async def session_key(self) -> str:
+        """The daemon's public JWK of this start, as it says itself: compare it before use."""
+        got = await self.call(
+            OWNER_PATH,
+            f"{BUS_DAEMON}.Properties",
+            "Get",
+            "ss",
+            OWNER_INTERFACE_PREFIX + "Agent",
+            "SessionKey",
+        )
+        if len(got) != 1 or not isinstance(got[0], str):
+            raise BadAnswer("the daemon has no session key")
+        return got[0]
+
+    async def present(self, request: str, options: Mapping[str, str], observer: Observer) -> dict[str, Any]:
+        """Be an app: `Present` and its results. Raises as `ask` does."""
+        return await self.ask(AGENT_PATH, AGENT_INTERFACE, "Present", (request,), options, observer)
+
+    async def owner_ask(
+        self,
+        interface: str,
+        member: str,
+        texts: tuple[str, ...],
+        options: Mapping[str, str],
+        observer: Observer,
+    ) -> dict[str, Any]:
+        """`ask` on ``org.ownerd.Owner1.INTERFACE``."""
+        return await self.ask(
+            OWNER_PATH, OWNER_INTERFACE_PREFIX + interface, member, texts, options, observer
+        )
+
+    async def ask(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        texts: tuple[str, ...],
+        options: Mapping[str, str],
+        observer: Observer,
+    ) -> dict[str, Any]:
+        """Call a method that answers through a Request object, and wait for its ``Response``.
+
+        Ctrl-C cancels at the daemon, which cancels at the token, and waits shortly for it to say so.
+        Raises the error of the table that the daemon named, `AgentGone` when it ended, and
+        `KeyboardInterrupt` after a cancellation.
+        """
+        owner = await self.owner()
+        token = secrets.token_hex(16)
+        sender = (self._bus.unique_name or "").removeprefix(":").replace(".", "_")
+        pending = _Pending(f"{REQUEST_PATH_PREFIX}/{sender}/{token}", observer)
+        self._pending = pending
+        try:
+            asked = variants({**options, "handle_token": token})
+            signature = "s" * len(texts) + "a{sv}"
+            (handle,) = await self.call(path, interface, member, signature, *texts, asked)
+            if handle != pending.handle:
+                raise BadAnswer("the daemon answered with another handle than the one asked for")
+            code, results = await self._await_answer(pending, owner)
+        finally:
+            self._pending = None
+        if code != DONE:
+            raise_remote(str(results.get("error", "")), str(results.get("message", "")), code=code)
+        return results
+
+    async def _await_answer(self, pending: _Pending, owner: str) -> tuple[int, dict[str, Any]]:
+        loop = asyncio.get_running_loop()
+        interrupted = asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, interrupted.set)
+        waiter = asyncio.create_task(interrupted.wait())
+        closed = asyncio.create_task(wait_bus_closed(self._bus))
+        waits: list[asyncio.Future[Any]] = [pending.answer, waiter, closed]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if closed.done() and not pending.answer.done():
+                raise NoBus("the session bus closed the connection")
+            if not pending.answer.done():
+                # From here on a second Ctrl-C ends the command at once.
+                loop.remove_signal_handler(signal.SIGINT)
+                return await self._cancel(pending, owner)
+            return pending.answer.result()
+        finally:
+            waiter.cancel()
+            closed.cancel()
+            loop.remove_signal_handler(signal.SIGINT)
+
+    async def _cancel(self, pending: _Pending, owner: str) -> tuple[int, dict[str, Any]]:
+        """Cancel at the daemon. What had finished already is returned: it was released and is recorded."""
+        message = Message(
+            destination=owner, path=pending.handle, interface=REQUEST_INTERFACE, member="Cancel"
+        )
+        with suppress(OwnerdError):
+            await self._call(message, CANCEL_SECONDS)
+        with suppress(TimeoutError, AgentGone):
+            code, results = await asyncio.wait_for(pending.answer, CANCEL_SECONDS)
+            if code == DONE:
+                return code, results
+        raise KeyboardInterrupt from Cancelled("cancelled")
+
+    # -- signals --
+
+    def _on_message(self, message: Message) -> None:
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        if message.sender == BUS_DAEMON and message.member == "NameOwnerChanged":
+            self._on_owner_changed(message)
+        elif (
+            self._pending is not None
+            and message.sender == self._owner
+            and message.path == self._pending.handle
+            and message.interface == REQUEST_INTERFACE
+        ):
+            self._on_request_signal(self._pending, message)
+
+    def _on_owner_changed(self, message: Message) -> None:
+        if len(message.body) != 3 or message.body[0] != BUS_NAME or message.body[2] == self._owner:
+            return
+        self.owner_changed.set()
+        if self._pending is not None and not self._pending.answer.done():
+            self._pending.answer.set_exception(AgentGone("the daemon ended before it answered"))
+
+    @staticmethod
+    def _on_request_signal(pending: _Pending, message: Message) -> None:
+        if message.member == "Progress" and message.signature == "sa{sv}":
+            state, details = message.body
+            pending.observer.show(state, plain(details))
+        elif message.member == "Response" and message.signature == "ua{sv}" and not pending.answer.done():
+            code, results = message.body
+            pending.answer.set_result((code, plain(results)))
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Client]:
+    """A client on the session bus. Raises `NoBus`."""
+    try:
+        bus = await connect_bus()
+    except ConfigError as error:
+        raise NoBus("there is no session bus") from error
+    try:
+        yield Client(bus)
+    finally:
+        await close_bus(bus)

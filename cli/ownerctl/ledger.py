@@ -1,0 +1,118 @@
+"""``ownerctl ledger``: read it through the daemon, verify it without.
+
+``verify`` and ``log --offline`` need the database file alone: no daemon, no token, no trust in either.
+Values are sealed in that file; only the unlocked daemon shows them, after a touch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ownerctl import render
+from ownerctl.options import Output, output_options
+
+if TYPE_CHECKING:
+    from ownerctl.owner import Owner
+    from ownerd.model.encoding import Json
+
+_OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
+_MAX_COUNT = 500  # what the daemon shows at once
+
+
+@click.group()
+def ledger() -> None:
+    """Read the ledger, and verify it without the daemon."""
+
+
+async def _require_unlocked(owner: Owner) -> dict[str, Any]:
+    from ownerctl.errors import StillLocked
+    from ownerd.model.errors import NotSetUp
+
+    status = await owner.status()
+    if not status.get("set_up"):
+        raise NotSetUp("there is no vault yet")
+    if not status.get("unlocked"):
+        raise StillLocked(
+            "the vault is locked; entries are shown by the open vault alone", hint=_OFFLINE_HINT
+        )
+    return status
+
+
+def _summary(entry: dict[str, Json]) -> str:
+    """What an entry is about, from its facts and, where they are given, its values."""
+    values = entry.get("values") or {}
+    claims = [str(value) for label, value in values.items() if label.startswith("claim/")]
+    parts = [str(values[label]) for label in ("provider", "app", "purpose", "error") if values.get(label)]
+    if claims:
+        parts.append(", ".join(claims))
+    facts = entry.get("facts") or {}
+    parts += [f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int)]
+    return "; ".join(parts)
+
+
+def _show_log(entries: list[dict[str, Json]]) -> None:
+    rows = [
+        [
+            entry.get("seq"),
+            render.local_time(str(entry.get("time"))),
+            entry.get("kind"),
+            "touch" if entry.get("approval") else "",
+            _summary(entry),
+        ]
+        for entry in entries
+    ]
+    render.emit_table(rows, ("entry", "time", "kind", "approved by", "about") if rows else ())
+
+
+@ledger.command(epilog="Example: ownerctl ledger log -n 5")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, _MAX_COUNT),
+    default=20,
+    show_default=True,
+    help="How many, newest last.",
+)
+@output_options
+def log(count: int, output: Output) -> None:
+    """Show the newest entries; looking takes a touch, and becomes an entry too."""
+    entries = _log_online(count, output)
+    if output.json:
+        render.emit_json({"entries": entries})
+    else:
+        _show_log(entries)
+
+
+def _log_online(count: int, output: Output) -> list[dict[str, Json]]:
+    from ownerctl.owner import converse, members
+
+    async def work(owner: Owner) -> dict[str, Json]:
+        size = int((await _require_unlocked(owner)).get("entries", 0))
+        start = max(0, size - count)
+        return await owner.sealed("Data", "Read", {"what": "entries", "start": start, "count": size - start})
+
+    return members(converse(output, work), "entries")
+
+
+@ledger.command(epilog="Example: ownerctl ledger show 12")
+@click.argument("seq", type=click.IntRange(0))
+@output_options
+def show(seq: int, output: Output) -> None:
+    """Show one entry with its values, as far as they are not erased."""
+    from ownerctl.owner import converse, members
+    from ownerd.model.errors import NotFound
+
+    async def work(owner: Owner) -> dict[str, Json]:
+        await _require_unlocked(owner)
+        return await owner.sealed("Data", "Read", {"what": "entry", "seq": seq})
+
+    found = members(converse(output, work), "entries")
+    if not found:
+        raise NotFound("no such entry")
+    (entry,) = found
+    if output.json:
+        render.emit_json(entry)
+        return
+    render.emit_details({**entry, "time": render.local_time(str(entry.get("time")))})

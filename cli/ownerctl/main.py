@@ -1,0 +1,115 @@
+"""``ownerctl``: the command tree, and the one place that turns errors into words and exit codes.
+
+Commands are imported when they are called, so that ``--help`` and shell completion stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ownerctl import render
+from ownerd.model.errors import OwnerdError
+
+INTERRUPTED = 130
+USAGE = 2
+
+# name: (module, attribute, what ``--help`` says); None as module: a group of its own below.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "setup": ("ownerctl.setup", "setup", "Make the vault and enrol the first token."),
+    "status": ("ownerctl.vault", "status", "Show whether the vault is open, and how much there is in it."),
+    "unlock": ("ownerctl.vault", "unlock", "Open the vault with a touch on an enrolled token."),
+    "lock": ("ownerctl.vault", "lock", "Lock the vault: the daemon forgets every key by ending."),
+    "data": ("ownerctl.data", "data", "Keep the data current: set, get, list, import, export, remove."),
+    "request": ("ownerctl.request", "request", "Ask for claims as an app does, for scripts."),
+    "pending": ("ownerctl.waiting", "pending", "List the requests that wait for you."),
+    "approve": ("ownerctl.waiting", "approve", "Show a waiting request on this terminal, to approve it."),
+    "refuse": ("ownerctl.waiting", "refuse", "Refuse a waiting request."),
+    "watch": ("ownerctl.waiting", "watch", "Lend this terminal to prompts until Ctrl-C."),
+    "provider": ("ownerctl.provider", "provider", "See who holds what."),
+    "ledger": ("ownerctl.ledger", "ledger", "Read the ledger, and verify it without the daemon."),
+    "version": ("ownerctl.version", "version", "Show versions."),
+    "completion": ("ownerctl.completion", "completion", "Print the completion script for a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed, in the order of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 refused, 4 no token, 5 ledger tampered. "
+    "First steps: ownerctl setup, then ownerctl data set name.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is waited for, without a terminal too.")
+def cli(as_json: bool, verbose: bool) -> None:  # noqa: FBT001 click passes parameters by name
+    """Your data, a touch for each disclosure, and a ledger of it all.
+
+    ownerctl talks to the daemon ownerd on the session bus. Values are typed or piped, never arguments; PINs
+    and approvals are asked by the daemon's own prompt, on this terminal or on the desktop.
+    """
+    del as_json, verbose  # commands read them from the root context
+
+
+def _usage(error: click.ClickException) -> int:
+    hint = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"{error.ctx.command_path} --help"
+    render.error(error.format_message(), hint)
+    return error.exit_code
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code of the error table."""
+    try:
+        result: Any = cli.main(args=arguments, prog_name="ownerctl", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        return USAGE
+    except click.ClickException as error:
+        return _usage(error)
+    except OwnerdError as error:
+        render.error(str(error) or type(error).__name__, getattr(error, "given_hint", "") or error.hint)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort, EOFError):
+        render.error("interrupted", "nothing more was asked of the daemon")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who read our output has enough. Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def main() -> None:
+    """Entry point."""
+    render.prepare_streams()
+    sys.exit(run())

@@ -1,0 +1,39 @@
+"""The options that every command has, given before or after its name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How to speak: data as JSON or for people, progress in plain lines where there is no terminal."""
+
+    json: bool = False
+    verbose: bool = False
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` and ``--verbose``; the command gets them as ``output``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say what is waited for, without a terminal too.")
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, verbose: bool, **others: Any) -> Any:
+        root = click.get_current_context().find_root().params
+        output = Output(as_json or bool(root.get("as_json")), verbose or bool(root.get("verbose")))
+        return function(*args, output=output, **others)
+
+    return command
+
+
+def complete_claims(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Claim names that begin with ``typed``, for the shell."""
+    from ownerd.model.claim import LABELS
+
+    return [name for name in LABELS if name.startswith(typed)]

@@ -1,0 +1,87 @@
+"""The owner's conversation with the daemon: status, sealed questions and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from ownerctl.client import Client, connect
+from ownerctl.errors import BadAnswer, ForeignAgent
+from ownerctl.options import Output
+from ownerctl.progress import ProgressLine
+from ownerctl.sealed import Channel, require_session_key
+from ownerctl.terminal import terminal_options
+from ownerd.model.encoding import Json
+
+Result = TypeVar("Result")
+
+
+class Owner:
+    """One command's conversation. Made by `owner`."""
+
+    def __init__(self, client: Client, output: Output) -> None:
+        self.client = client
+        self.output = output
+        self.terminal = terminal_options()
+
+    def progress(self) -> ProgressLine:
+        """A progress line that keeps off the terminal that is lent."""
+        return ProgressLine(verbose=self.output.verbose, lent_tty=self.terminal.get("tty"))
+
+    async def status(self) -> dict[str, Any]:
+        """Counts and states."""
+        (found,) = await self.client.owner_call("Agent", "Status")
+        if not isinstance(found, dict):
+            raise BadAnswer("the status is not a dictionary")
+        return found
+
+    async def ask(self, interface: str, member: str, *texts: str) -> dict[str, Any]:
+        """Ask through a Request object, showing progress and lending the terminal."""
+        async with self.progress() as line:
+            return await self.client.owner_ask(interface, member, texts, self.terminal, line)
+
+    async def sealed(self, interface: str, member: str, message: Mapping[str, Json]) -> dict[str, Json]:
+        """Ask with a sealed message; returns the opened answer.
+
+        Raises `ForeignAgent`, naming the process that holds the name, when the daemon's key is not the one
+        in the runtime directory.
+        """
+        try:
+            recipient = require_session_key(await self.client.session_key())
+        except ForeignAgent as error:
+            pid = await self.client.owner_pid()
+            hint = f"process {pid} holds the name on the bus; end it, then start ownerd" if pid else ""
+            raise ForeignAgent(str(error), hint=hint) from error
+        channel = Channel(recipient)
+        results = await self.ask(interface, member, channel.seal(message))
+        answer = results.get("sealed")
+        if not isinstance(answer, str):
+            raise BadAnswer("the daemon gave no sealed answer")
+        return channel.open(answer)
+
+
+@asynccontextmanager
+async def owner(output: Output) -> AsyncIterator[Owner]:
+    """Connect for one command."""
+    async with connect() as client:
+        yield Owner(client, output)
+
+
+def converse(output: Output, work: Callable[[Owner], Awaitable[Result]]) -> Result:
+    """Run ``work`` on a fresh connection."""
+
+    async def conversation() -> Result:
+        async with owner(output) as found:
+            return await work(found)
+
+    return asyncio.run(conversation())
+
+
+def members(answer: Mapping[str, Json], name: str) -> list[dict[str, Json]]:
+    """The list of objects under ``name``. Raises `BadAnswer`."""
+    found = answer.get(name)
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise BadAnswer(f"the answer has no {name}")
+    return found

@@ -1,0 +1,77 @@
+"""``ownerctl status``, ``unlock`` and ``lock``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ownerctl import render
+from ownerctl.options import Output, output_options
+
+if TYPE_CHECKING:
+    from ownerctl.owner import Owner
+
+
+@click.command(epilog="Example: ownerctl status --json")
+@output_options
+def status(output: Output) -> None:
+    """Show whether the vault is open, and how much there is in it."""
+    from ownerctl.owner import converse
+
+    found = converse(output, lambda owner: owner.status())
+    if output.json:
+        render.emit_json(found)
+        return
+    vault = "not set up" if not found.get("set_up") else "unlocked" if found.get("unlocked") else "locked"
+    counts = [(name, found.get(name, 0)) for name in ("claims", "providers", "tokens", "entries", "pending")]
+    render.emit_table([("vault", vault), *counts])
+    if not found.get("set_up"):
+        render.note("ownerctl setup makes the vault")
+    elif found.get("pending"):
+        render.note("ownerctl pending lists what waits for you")
+
+
+@click.command(epilog="Example: ownerctl unlock")
+@output_options
+def unlock(output: Output) -> None:
+    """Open the vault with a touch on an enrolled token."""
+    from ownerctl.owner import converse
+
+    async def work(owner: Owner) -> bool:
+        if (await owner.status()).get("unlocked"):
+            return True
+        await owner.ask("Agent", "Unlock")
+        return False
+
+    already = converse(output, work)
+    if output.json:
+        render.emit_json({"unlocked": True})
+    else:
+        render.emit_line("unlocked already" if already else "unlocked")
+
+
+@click.command(epilog="Example: ownerctl lock")
+@output_options
+def lock(output: Output) -> None:
+    """Lock the vault: the daemon forgets every key by ending."""
+    from ownerctl.errors import AgentGone, NotRunning
+    from ownerctl.owner import converse
+
+    async def work(owner: Owner) -> bool:
+        try:
+            await owner.client.owner(activate=False)
+        except NotRunning:
+            return True
+        try:
+            await owner.client.owner_call("Agent", "Lock")
+        except AgentGone:
+            # The daemon may be gone before its reply is written: that is what was asked for.
+            return False
+        return False
+
+    already = converse(output, work)
+    if output.json:
+        render.emit_json({"locked": True})
+    else:
+        render.emit_line("locked already, ownerd is not running" if already else "locked")

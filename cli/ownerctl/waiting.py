@@ -1,0 +1,178 @@
+"""``ownerctl pending``, ``approve``, ``refuse`` and ``watch``: requests that wait for the owner.
+
+The daemon asks; these commands only say which request and lend it this terminal. While its prompt has the
+terminal, nothing here reads or writes on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ownerctl import render
+from ownerctl.options import Output, complete_claims, output_options
+
+if TYPE_CHECKING:
+    from ownerctl.owner import Owner
+
+_POLL_SECONDS = 0.3
+_COLUMNS = ("id", "kind", "app", "confidence", "state", "since")
+
+
+async def _list(owner: Owner) -> list[dict[str, Any]]:
+    from ownerctl.owner import members
+
+    (rows,) = await owner.client.owner_call("Requests", "List")
+    return members({"requests": rows}, "requests")
+
+
+async def _choose(owner: Owner, given: str | None) -> str:
+    """``given``, or the only request that waits."""
+    from ownerctl.errors import UsageTrouble
+    from ownerd.model.errors import NotFound
+
+    if given is not None:
+        return given
+    ids = [str(row.get("id")) for row in await _list(owner)]
+    if not ids:
+        raise NotFound("no request waits")
+    if len(ids) > 1:
+        raise UsageTrouble(
+            f"{len(ids)} requests wait: {', '.join(ids)}",
+            hint="name one of them; ownerctl pending lists them",
+        )
+    return ids[0]
+
+
+@click.command(epilog="Example: ownerctl pending")
+@output_options
+def pending(output: Output) -> None:
+    """List the requests that wait for you."""
+    from ownerctl.owner import converse
+
+    rows = converse(output, _list)
+    if output.json:
+        render.emit_json({"requests": rows})
+        return
+    table = [
+        [
+            render.local_time(str(row.get(column))) if column == "since" else row.get(column)
+            for column in _COLUMNS
+        ]
+        for row in rows
+    ]
+    render.emit_table(table, _COLUMNS if table else ())
+    render.note("ownerctl approve ID asks you on this terminal" if rows else "no request waits")
+
+
+@click.command(epilog="Example: ownerctl approve 7k --without birthdate")
+@click.argument("request_id", required=False, metavar="[ID]")
+@click.option(
+    "--without", multiple=True, metavar="CLAIM", shell_complete=complete_claims, help="Leave a claim out."
+)
+@output_options
+def approve(request_id: str | None, without: tuple[str, ...], output: Output) -> None:
+    """Show a waiting request on this terminal, to approve it; the touch comes after."""
+    from ownerctl.owner import converse
+    from ownerd.model.claim import require_claim_name
+
+    left_out = [require_claim_name(name) for name in dict.fromkeys(without)]
+
+    async def work(owner: Owner) -> str:
+        from ownerctl.client import variants
+
+        chosen = await _choose(owner, request_id)
+        if not (await owner.status()).get("unlocked"):
+            # A request that waits for the vault has nothing to show yet.
+            await owner.ask("Agent", "Unlock")
+        options = variants({**owner.terminal, "without": left_out})
+        await owner.client.owner_call("Requests", "Approve", "sa{sv}", chosen, options)
+        await _until_over(owner, chosen)
+        return chosen
+
+    chosen = converse(output, work)
+    if output.json:
+        render.emit_json({"id": chosen, "waiting": False})
+    else:
+        render.emit_line(f"{chosen} no longer waits")
+
+
+async def _until_over(owner: Owner, chosen: str) -> None:
+    """Wait until the request is gone: the prompt needs the terminal, and a shell would take it back."""
+    from ownerctl.errors import AgentGone
+
+    async with owner.progress() as line:
+        state = ""
+        while True:
+            try:
+                found = [row for row in await _list(owner) if row.get("id") == chosen]
+            except AgentGone:
+                return
+            if not found:
+                return
+            if found[0].get("state") != state:
+                state = str(found[0].get("state"))
+                line.show(state, {})
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+@click.command(epilog="Example: ownerctl refuse 7k")
+@click.argument("request_id", required=False, metavar="[ID]")
+@output_options
+def refuse(request_id: str | None, output: Output) -> None:
+    """Refuse a waiting request; nothing is released, and the refusal is recorded."""
+    from ownerctl.owner import converse
+
+    async def work(owner: Owner) -> str:
+        chosen = await _choose(owner, request_id)
+        await owner.client.owner_call("Requests", "Refuse", "s", chosen)
+        return chosen
+
+    chosen = converse(output, work)
+    if output.json:
+        render.emit_json({"id": chosen, "refused": True})
+    else:
+        render.emit_line(f"refused {chosen}")
+
+
+@click.command(epilog="Example: ownerctl watch")
+@output_options
+def watch(output: Output) -> None:
+    """Lend this terminal to prompts until Ctrl-C, after a lock too."""
+    from ownerctl.errors import UsageTrouble
+    from ownerctl.owner import converse
+    from ownerctl.terminal import terminal_name
+
+    if terminal_name() is None:
+        raise UsageTrouble("there is no terminal to lend", hint="run ownerctl watch in a terminal of its own")
+    converse(output, _watch)
+
+
+async def _watch(owner: Owner) -> None:
+    from ownerctl.client import variants
+    from ownerctl.errors import AgentGone, NotRunning
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    await owner.client.owner()
+    render.note("prompts appear here until ctrl-c")
+    while not stop.is_set():
+        try:
+            # Not activated here: a daemon that locked stays down until somebody needs it.
+            await owner.client.owner(activate=False)
+            await owner.client.owner_call("Requests", "Watch", "a{sv}", variants(owner.terminal))
+        except (AgentGone, NotRunning):
+            render.note("ownerd ended; waiting for it to come back")
+        waits = {asyncio.create_task(stop.wait()), asyncio.create_task(owner.client.owner_changed.wait())}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not stop.is_set():
+            owner.client.forget_owner()
+    with suppress(AgentGone, NotRunning):
+        await owner.client.owner(activate=False)
+        await owner.client.owner_call("Requests", "Unwatch")
