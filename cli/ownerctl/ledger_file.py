@@ -1,0 +1,129 @@
+"""The ledger's rows straight from the database file: standard-library sqlite3, read-only, no daemon, no token.
+
+Trusts nothing in the file. One read transaction spans everything that is read, so a daemon that appends meanwhile
+changes nothing of what is seen (write-ahead log). Rows go to `ownerd.ledger.verify` as they are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+from ownerd.model.errors import Malformed, StorageError
+
+APPLICATION_ID: Final = 0x6F776E64
+FORMAT: Final = 1
+
+_TABLES: Final = {
+    "entry": (("seq", "INTEGER"), ("leaf", "BLOB")),
+    "checkpoint": (("size", "INTEGER"), ("note", "BLOB")),
+    "opening": (("seq", "INTEGER"), ("wrapped_key", "BLOB"), ("ciphertext", "BLOB")),
+}
+_BUSY_SECONDS: Final = 5.0
+
+
+class LedgerFile:
+    """An open ledger; a context manager. Every method raises `StorageError` or `Malformed`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the read transaction and close the file."""
+        self._connection.close()
+
+    def count(self) -> int:
+        """Return the number of entries."""
+        return sum(1 for _ in self._rows("SELECT 1 FROM entry"))
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (seq, leaf) in ascending order."""
+        return self._pairs("SELECT seq, leaf FROM entry ORDER BY seq")
+
+    def checkpoints(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (tree size, signed note) in ascending order."""
+        return self._pairs("SELECT size, note FROM checkpoint ORDER BY size")
+
+    def openings(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (seq, ciphertext) in ascending order."""
+        return self._pairs("SELECT seq, ciphertext FROM opening ORDER BY seq")
+
+    def _pairs(self, statement: str) -> Iterator[tuple[int, bytes]]:
+        for key, data in self._rows(statement):
+            if type(key) is not int or type(data) is not bytes:
+                raise StorageError("a row has the wrong types")
+            yield key, data
+
+    def _rows(self, statement: str) -> Iterator[tuple[object, ...]]:
+        try:
+            yield from self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise StorageError("the database cannot be read") from error
+
+
+def open_ledger(path: Path) -> LedgerFile:
+    """Open ``path`` read-only and begin one read transaction.
+
+    Raises `StorageError` when there is no such file or it cannot be read, `Malformed` when it is not a ledger.
+    """
+    if not path.is_file():
+        raise StorageError("there is no database file")
+    try:
+        return _open(path, "mode=ro")
+    except sqlite3.Error as error:
+        # A write-ahead log needs a shared-memory file beside it. On a medium that cannot be written there is
+        # none, and without a -wal there is no writer either: the main file is all there is.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise Malformed("the file is not a database") from error
+        if path.with_name(path.name + "-wal").exists():
+            raise StorageError("the database cannot be opened") from error
+    try:
+        return _open(path, "mode=ro&immutable=1")
+    except sqlite3.Error as error:
+        raise StorageError("the database cannot be opened") from error
+
+
+def _open(path: Path, options: str) -> LedgerFile:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{options}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
+    )
+    try:
+        for setting in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # takes the snapshot
+        _require_ledger(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return LedgerFile(connection)
+
+
+def _require_ledger(connection: sqlite3.Connection) -> None:
+    """Raise `Malformed` unless the file says it is ours and has our tables, as real STRICT tables."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise Malformed("the database is not one of ownerd")
+    if version != FORMAT:
+        raise Malformed(f"the database is not of format {FORMAT}")
+    for name, columns in _TABLES.items():
+        found = connection.execute(
+            "SELECT type, strict FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
+        ).fetchall()
+        # table_xinfo lists hidden and generated columns too.
+        layout = connection.execute("SELECT name, type FROM pragma_table_xinfo(?)", (name,)).fetchall()
+        if found != [("table", 1)] or tuple(layout) != columns:
+            raise Malformed(f"table {name} is not the one of ownerd")

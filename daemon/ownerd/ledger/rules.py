@@ -1,0 +1,174 @@
+"""The rules of single entries: what may stand where, given everything before it. Numbered as in docs/LEDGER.md.
+
+`Rules` holds what later entries rest on: enrolled tokens, live grants, disclosures not yet delivered, openings that
+are missing and not yet explained. All of it is small numbers, whatever the ledger's length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import Final
+
+from ownerd.ledger.approval import verify_fido2
+from ownerd.ledger.entry import MAX_LAG, Leaf, challenge
+from ownerd.ledger.facts import NEEDS_APPROVAL, EnrolledToken, parse_token
+from ownerd.ledger.findings import Damage, Findings
+from ownerd.ledger.history import History
+from ownerd.model.errors import LedgerError
+from ownerd.model.names import Kind
+
+_NEEDS_APPROVAL: Final = NEEDS_APPROVAL - {Kind.DISCLOSURE}
+
+
+class Rules:
+    """State of the log before the next entry."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.log_id: str | None = None
+        self.approvals = 0
+        self.erased = 0
+        self._findings = findings
+        self._tokens: dict[str, EnrolledToken] = {}
+        self._first_token_seen = False
+        self._grants: set[int] = set()
+        self._undelivered: set[int] = set()
+        self._unexplained: set[int] = set()
+        self._recent: deque[bytes] = deque()
+        self._recent_set: set[bytes] = set()
+
+    def entry(self, seq: int, leaf: Leaf, history: History) -> None:
+        """Judge one entry by its place (rules 3 to 8) and take note of it for the entries after it."""
+        self._place(seq, leaf, history)
+        digest = challenge(leaf.core)
+        self._fresh(seq, digest)
+        approved = self._approval(seq, leaf, digest)
+        self._authority(seq, leaf, approved=approved)
+        self._references(seq, leaf)
+
+    def opening(self, seq: int, leaf: Leaf, ciphertext: bytes | None) -> None:
+        """Judge the opening of an entry (rule 9)."""
+        if leaf.opening is None:
+            if ciphertext is not None:
+                self._findings.add(
+                    Damage.EXTRA_OPENING, seq, "an opening is there that the entry does not have"
+                )
+        elif ciphertext is None:
+            self._unexplained.add(seq)
+        elif hashlib.sha256(ciphertext).digest() != leaf.opening:
+            self._findings.add(Damage.BAD_OPENING, seq, "the opening is not the one that was sealed")
+
+    def end(self) -> None:
+        """Name the openings that no `erased` entry explains."""
+        for seq in sorted(self._unexplained):
+            self._findings.add(
+                Damage.MISSING_OPENING, seq, "the opening is gone and no entry says it was erased"
+            )
+
+    def _place(self, seq: int, leaf: Leaf, history: History) -> None:
+        core = leaf.core
+        # (3) One log, one genesis, at its beginning.
+        if self.log_id is None:
+            self.log_id = core.log
+        if core.log != self.log_id:
+            self._findings.add(Damage.WRONG_LOG, seq, "the entry belongs to another log")
+        if core.kind is Kind.GENESIS and seq != 0:
+            self._findings.add(Damage.BAD_GENESIS, seq, "a genesis entry stands inside the log")
+        # (4) An entry follows what it was signed over, closely, and knows no other history.
+        if core.size > seq:
+            self._findings.add(Damage.REORDERED, seq, "the entry was made for a later place")
+            return
+        if seq - core.size > MAX_LAG:
+            self._findings.add(Damage.TOO_LATE, seq, "the entry was made for a much earlier place")
+            return
+        root = history.root_at(core.size)
+        if root is not None and root != core.root:
+            self._findings.add(Damage.WRONG_HISTORY, seq, "the entry was made over another history")
+        # (5) Time never runs backwards along what an entry was signed over.
+        if core.time < history.latest_before(core.size):
+            self._findings.add(Damage.TIME_BACKWARDS, seq, "the entry is older than the history before it")
+
+    def _fresh(self, seq: int, digest: bytes) -> None:
+        # (6) One touch serves once. An older repeat than this window breaks rule 4.
+        if digest in self._recent_set:
+            self._findings.add(Damage.REPLAYED, seq, "the entry repeats an earlier one")
+            return
+        self._recent.append(digest)
+        self._recent_set.add(digest)
+        if len(self._recent) > MAX_LAG + 1:
+            self._recent_set.discard(self._recent.popleft())
+
+    def _approval(self, seq: int, leaf: Leaf, digest: bytes) -> bool:
+        # (7) Whatever carries an approval carries a good one, by a token enrolled before this entry; the
+        # first token vouches for itself, because nothing is before it.
+        approval = leaf.approval
+        if approval is None:
+            return False
+        token = self._tokens.get(approval.token)
+        if leaf.core.kind is Kind.TOKEN_ENROLLED and not self._first_token_seen:
+            token = parse_token(leaf.core.facts["token"])
+        if token is None:
+            self._findings.add(Damage.BAD_APPROVAL, seq, "the approval is by a token that is not enrolled")
+            return False
+        try:
+            verify_fido2(approval, digest, token)
+        except LedgerError as error:
+            self._findings.add(Damage.BAD_APPROVAL, seq, str(error))
+            return False
+        self.approvals += 1
+        return True
+
+    def _authority(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
+        # (8) Kinds that need a touch have one. A disclosure has a touch or a live grant.
+        core, absent = leaf.core, leaf.approval is None
+        if core.kind in _NEEDS_APPROVAL and absent:
+            self._findings.add(Damage.MISSING_APPROVAL, seq, "an entry of this kind needs an approval")
+        if core.kind is Kind.DISCLOSURE:
+            grant = core.facts.get("grant")
+            if grant is None and absent:
+                self._findings.add(Damage.MISSING_APPROVAL, seq, "a disclosure needs an approval or a grant")
+            elif grant is not None and not self._is_live(grant):
+                self._findings.add(Damage.BAD_GRANT, seq, "the disclosure names a grant that is not live")
+            self._undelivered.add(seq)
+        elif core.kind is Kind.GRANT and approved:
+            self._grants.add(seq)
+        elif core.kind is Kind.TOKEN_ENROLLED:
+            self._enrol(seq, leaf, approved=approved)
+
+    def _is_live(self, grant: int) -> bool:
+        """Whether a grant serves here. Where grants learn to expire, their time is compared here."""
+        return grant in self._grants
+
+    def _enrol(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
+        token = parse_token(leaf.core.facts["token"])
+        self._first_token_seen = True
+        if token.id in self._tokens:
+            self._findings.add(Damage.BAD_TOKEN, seq, "the token is enrolled already")
+        elif approved:
+            self._tokens[token.id] = token
+
+    def _references(self, seq: int, leaf: Leaf) -> None:
+        # (8), continued: what an entry refers to exists, and ends once.
+        facts = leaf.core.facts
+        if leaf.core.kind is Kind.TOKEN_REMOVED:
+            if self._tokens.pop(facts["token"], None) is None:
+                self._findings.add(Damage.BAD_TOKEN, seq, "the token that is removed was not enrolled")
+        elif leaf.core.kind is Kind.GRANT_ENDED:
+            if facts["grant"] not in self._grants:
+                self._findings.add(Damage.BAD_GRANT, seq, "the grant that ends is not live")
+            self._grants.discard(facts["grant"])
+        elif leaf.core.kind is Kind.DELIVERED:
+            if facts["entry"] not in self._undelivered:
+                self._findings.add(Damage.BAD_DELIVERY, seq, "no disclosure waits to be delivered there")
+            self._undelivered.discard(facts["entry"])
+        elif leaf.core.kind is Kind.ERASED:
+            self._erase(seq, facts["entries"])
+
+    def _erase(self, seq: int, entries: list[int]) -> None:
+        for one in entries:
+            if one in self._unexplained:
+                self._unexplained.discard(one)
+                self.erased += 1
+            else:
+                sentence = f"entry {one}, said to be erased, has its opening or never had one"
+                self._findings.add(Damage.BAD_ERASURE, seq, sentence)

@@ -1,0 +1,259 @@
+"""Small real ledgers: every signature is made by a key of this rig, so that verification has nothing to excuse.
+
+`LedgerMaker` writes like the daemon does, with an in-test authenticator (P-256, FIDO2 assertions); `Tables` holds
+the three tables as lists that tests may damage, and `write_database` makes the SQLite file of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ownerd.ledger.approval import client_data
+from ownerd.ledger.entry import Leaf, LeafCore, challenge, commit, format_leaf, origin
+from ownerd.ledger.facts import EnrolledToken, format_token
+from ownerd.ledger.merkle import Frontier, leaf_hash
+from ownerd.ledger.note import format_checkpoint, format_verifier_key, sign_note
+from ownerd.ledger.opening import OpeningValue, seal_opening
+from ownerd.ledger.verify import Report, verify_ledger
+from ownerd.model.clock import format_time
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.names import RP_ID, Kind
+from ownerd.model.token import Fido2Approval
+
+SCHEMA = """
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
+CREATE TABLE opening (seq INTEGER PRIMARY KEY, wrapped_key BLOB NOT NULL, ciphertext BLOB NOT NULL) STRICT;
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
+PRAGMA application_id = 0x6f776e64;
+PRAGMA user_version = 1;
+"""
+
+
+def counting_rng(seed: bytes):
+    """Bytes that are the same at every run: SHA-256 of a counter."""
+    counter = 0
+
+    def rng(size: int) -> bytes:
+        nonlocal counter
+        counter += 1
+        return hashlib.shake_256(seed + counter.to_bytes(8, "big")).digest(size)
+
+    return rng
+
+
+class TestToken:
+    """A FIDO2 authenticator as far as approvals go: one P-256 credential that signs assertions."""
+
+    __test__ = False
+
+    def __init__(self, name: str = "token-1", *, user_verification: bool = False) -> None:
+        number = int.from_bytes(hashlib.sha256(b"token " + name.encode()).digest(), "big")
+        self.key = ec.derive_private_key(number % (1 << 250) + 1, ec.SECP256R1())
+        public = self.key.public_key().public_numbers()
+        self.enrolled = EnrolledToken(
+            id=name,
+            credential_id=hashlib.sha256(b"credential " + name.encode()).digest(),
+            public_key={
+                "kty": "EC",
+                "crv": "P-256",
+                "x": format_b64u(public.x.to_bytes(32, "big")),
+                "y": format_b64u(public.y.to_bytes(32, "big")),
+            },
+            user_verification=user_verification,
+            aaguid="00000000-0000-0000-0000-000000000000",
+            software=True,
+        )
+        self.counter = 0
+
+    def authenticator_data(
+        self, *, flags: int | None = None, rp_id: str = RP_ID, extensions: bytes = b""
+    ) -> bytes:
+        self.counter += 1
+        if flags is None:
+            flags = 0x05 if self.enrolled.user_verification else 0x01
+        if extensions:
+            flags |= 0x80
+        head = hashlib.sha256(rp_id.encode()).digest() + bytes([flags]) + self.counter.to_bytes(4, "big")
+        return head + extensions
+
+    def approve(self, digest: bytes, **how) -> Fido2Approval:
+        data, client = self.authenticator_data(**how), client_data(digest)
+        signed = data + hashlib.sha256(client).digest()
+        signature = self.key.sign(signed, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return Fido2Approval(self.enrolled.id, self.enrolled.credential_id, client, data, signature)
+
+
+@dataclass
+class Tables:
+    """The three tables, as lists of rows in ascending order."""
+
+    entries: list[tuple[int, bytes]] = field(default_factory=list)
+    checkpoints: list[tuple[int, bytes]] = field(default_factory=list)
+    openings: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+
+    def copy(self) -> Tables:
+        return Tables(self.entries.copy(), self.checkpoints.copy(), self.openings.copy())
+
+    def verify(self, **options) -> Report:
+        ciphertexts = [(seq, ciphertext) for seq, _, ciphertext in self.openings]
+        return verify_ledger(self.entries, self.checkpoints, ciphertexts, **options)
+
+
+class LedgerMaker:
+    """Writes entries as the daemon would. Options of `append` make what the daemon never would."""
+
+    def __init__(self, seed: str = "ledger", *, log: str | None = None) -> None:
+        self.rng = counting_rng(seed.encode())
+        self.log = log or hashlib.sha256(seed.encode()).hexdigest()[:32]
+        self.log_key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"log " + seed.encode()).digest())
+        self.opening_key = X25519PrivateKey.from_private_bytes(
+            hashlib.sha256(b"op " + seed.encode()).digest()
+        )
+        self.tables = Tables()
+        self.frontier = Frontier()
+        self.now_ms = 1_795_442_400_000
+
+    @property
+    def verifier_key(self) -> str:
+        return format_verifier_key(origin(self.log), self.log_key.public_key())
+
+    def core(
+        self, kind: Kind, values: Mapping[str, OpeningValue] | None = None, facts: Json = None
+    ) -> LeafCore:
+        self.now_ms += 1000
+        return LeafCore(
+            log=self.log,
+            time=format_time(self.now_ms),
+            kind=kind,
+            nonce=self.rng(16),
+            size=self.frontier.size,
+            root=self.frontier.root(),
+            commitments={label: commit(label, one.salt, one.value) for label, one in (values or {}).items()},
+            facts=facts or {},
+        )
+
+    def salted(self, values: Mapping[str, Json]) -> dict[str, OpeningValue]:
+        return {label: OpeningValue(self.rng(16), value) for label, value in values.items()}
+
+    def append(
+        self,
+        kind: Kind,
+        values: Mapping[str, Json] | None = None,
+        facts: Json = None,
+        *,
+        token: TestToken | None = None,
+        core: LeafCore | None = None,
+        approval: Fido2Approval | None = None,
+        outcome: Mapping[str, Json] | None = None,
+        checkpoint: bool = True,
+    ) -> int:
+        """Append one entry; return its sequence number."""
+        salted, after = self.salted(values or {}), self.salted(outcome or {})
+        core = core or self.core(kind, salted, facts)
+        sealed = None
+        if salted or after:
+            sealed = seal_opening(salted | after, core, self.opening_key.public_key(), self.rng)
+        leaf = Leaf(
+            core=core,
+            approval=approval or (token.approve(challenge(core)) if token else None),
+            outcome={label: commit(label, one.salt, one.value) for label, one in after.items()},
+            vault_generation=1,
+            vault_digest=hashlib.sha256(b"vault").digest(),
+            opening=sealed.digest if sealed else None,
+        )
+        seq = self.append_bytes(format_leaf(leaf), checkpoint=checkpoint)
+        if sealed is not None:
+            self.tables.openings.append((seq, sealed.wrapped_key, sealed.ciphertext))
+        return seq
+
+    def append_bytes(self, leaf: bytes, *, checkpoint: bool = True) -> int:
+        seq = self.frontier.size
+        self.tables.entries.append((seq, leaf))
+        self.frontier.append(leaf_hash(leaf))
+        if checkpoint:
+            self.sign()
+        return seq
+
+    def sign(self) -> None:
+        """Sign the tree as it is."""
+        self.tables.checkpoints.append((self.frontier.size, self.head()))
+
+    def head(self) -> bytes:
+        text = format_checkpoint(origin(self.log), self.frontier.size, self.frontier.root())
+        return sign_note(text, origin(self.log), self.log_key)
+
+    def set_up(self, token: TestToken) -> None:
+        """Genesis and the first token: one transaction, one checkpoint."""
+        opening_key = format_b64u(self.opening_key.public_key().public_bytes_raw())
+        facts = {"verifier_key": self.verifier_key, "opening_key": opening_key}
+        self.append(Kind.GENESIS, facts=facts, checkpoint=False)
+        self.enrol(token, by=token)
+
+    def enrol(self, token: TestToken, *, by: TestToken | None) -> int:
+        return self.append(Kind.TOKEN_ENROLLED, facts={"token": format_token(token.enrolled)}, token=by)
+
+    def disclose(self, token: TestToken | None, facts: Json = None) -> int:
+        values = {
+            "statement": {"v": 1},
+            "provider": "x509_san_dns:shop.example",
+            "claim/0": ["email", "a@b.example"],
+        }
+        outcome = {"presentation": "eyJ…", "response": "eyJ…"}
+        return self.append(Kind.DISCLOSURE, values, facts, token=token, outcome=outcome)
+
+
+def small_ledger(seed: str = "ledger") -> LedgerMaker:
+    """Every kind of thing that version 1 writes, 20 entries: a day in the life of one owner."""
+    maker, first, second = (
+        LedgerMaker(seed),
+        TestToken("token-1"),
+        TestToken("token-2", user_verification=True),
+    )
+    maker.set_up(first)  # 0, 1
+    maker.append(Kind.OWNER_CHANGE, {"claim/0": ["email", "a@b.example"]}, token=first)  # 2
+    maker.append(Kind.REQUEST, {"provider": "shop.example", "app": "browser"})  # 3
+    maker.append(Kind.DELIVERED, facts={"entry": maker.disclose(first)})  # 4, 5
+    maker.append(Kind.REFUSED, {"error": "said no"}, {"error": "Dismissed"})  # 6
+    maker.enrol(second, by=first)  # 7
+    grant = maker.append(Kind.GRANT, {"statement": {"v": 1}}, token=second)  # 8
+    maker.append(Kind.DELIVERED, facts={"entry": maker.disclose(None, {"grant": grant})})  # 9, 10
+    maker.append(Kind.GRANT_ENDED, facts={"grant": grant})  # 11
+    maker.append(Kind.TOKEN_REMOVED, facts={"token": "token-1"}, token=second)  # 12
+    maker.append(Kind.LOCKED, facts={"reason": "suspend"}, checkpoint=False)  # 13
+    maker.append(Kind.REQUEST, {"app": "browser"}, checkpoint=False)  # 14
+    maker.append(Kind.FAILED, {"error": "no token"}, {"error": "TokenMissing"}, checkpoint=False)  # 15
+    maker.append(Kind.UNLOCKED, token=second)  # 16
+    maker.append(Kind.ERASED, facts={"entries": [3, 6]}, token=second)  # 17
+    maker.tables.openings = [row for row in maker.tables.openings if row[0] not in (3, 6)]
+    maker.append(Kind.LOCKED, facts={"reason": "idle"})  # 18
+    maker.append(Kind.REQUEST, {"app": "mail"}, checkpoint=False)  # 19
+    return maker
+
+
+def write_database(path: Path, tables: Tables) -> Path:
+    """Write the tables as the SQLite file that the daemon would have made."""
+    connection = sqlite3.connect(path)
+    connection.executescript(SCHEMA)
+    connection.executemany("INSERT INTO entry VALUES (?, ?)", tables.entries)
+    connection.executemany("INSERT INTO checkpoint VALUES (?, ?)", tables.checkpoints)
+    connection.executemany("INSERT INTO opening VALUES (?, ?, ?)", tables.openings)
+    connection.commit()
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def ledger_maker() -> LedgerMaker:
+    """One small ledger, shared: copy its tables before you damage them."""
+    return small_ledger()
