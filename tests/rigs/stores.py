@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -116,3 +118,10 @@ def sqlite_store(store_path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore.open(store_path)
     yield store
     asyncio.run(store.close())
+
+
+def missing_rig(reason: str) -> NoReturn:
+    """Skip where a part of the rig is missing; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 LOCK_NAME: Final = "ownerd.lock"
+_SMALLEST_FILE: Final = 512  # one page of the smallest size (SQLite file format, section 1.3.2)
 
 
 class VaultDatabase:
@@ -54,12 +55,18 @@ class VaultDatabase:
         if self._lock is None:
             self._lock = files.lock_file(self._path.with_name(LOCK_NAME))
         files.secure_file(self._path, create=create)
+        if 0 < self._path.lstat().st_size < _SMALLEST_FILE:
+            # SQLite takes the stump of a header for an empty file and would start afresh.
+            raise VaultDamaged("the database file is damaged")
         for suffix in ("-wal", "-shm", "-journal"):
             if os.path.lexists(self._beside(suffix)):
                 files.secure_file(self._beside(suffix))
         db = schema.connect(self._path)
         try:
             self._blank = schema.is_blank(db)
+            if not self._blank and db.execute("SELECT min(seq) FROM entry").fetchone()[0] != 0:
+                # The tables and the genesis entry were made in one transaction.
+                raise VaultDamaged("the first entry of the ledger is missing")
         except BaseException:
             db.close()
             raise
@@ -87,13 +94,8 @@ class VaultDatabase:
     # -- reading --
 
     def exists(self) -> bool:
-        """Whether there is a genesis entry. Raises `VaultDamaged` for tables without one."""
-        db = self._reader()
-        if db is None:
-            return False
-        if db.execute("SELECT min(seq) FROM entry").fetchone()[0] != 0:
-            raise VaultDamaged("the first entry of the ledger is missing")
-        return True
+        """Whether there is a genesis entry: it was written with the tables, and opening looks for it."""
+        return self._reader() is not None
 
     def records(self, kind: str | None) -> list[Record]:
         """Records by (kind, id), in code point order."""
