@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
+from ownerctl.offline import head, offline_entries, verify
 from ownerctl.options import Output, output_options
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ownerd.model.encoding import Json
 
 _OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
+_LONG_FACTS = frozenset({"verifier_key", "opening_key"})
 _MAX_COUNT = 500  # what the daemon shows at once
 
 
@@ -40,16 +42,25 @@ async def _require_unlocked(owner: Owner) -> dict[str, Any]:
     return status
 
 
+def _words(value: Json) -> str:
+    """A value of an opening in a word: the name or label of what it describes."""
+    if isinstance(value, dict):
+        return str(value.get("name") or value.get("label") or "")
+    return str(value)
+
+
 def _summary(entry: dict[str, Json]) -> str:
-    """What an entry is about, from its facts and, where they are given, its values."""
+    """What an entry is about, from its facts and, where they are given, its values. Shows no claim's value."""
     values = entry.get("values") or {}
-    claims = [str(value) for label, value in values.items() if label.startswith("claim/")]
-    parts = [str(values[label]) for label in ("provider", "app", "purpose", "error") if values.get(label)]
+    parts = [_words(values[label]) for label in ("provider", "app", "purpose", "error") if label in values]
+    claims = [_words(value) for label, value in values.items() if label.startswith("claim/")]
     if claims:
         parts.append(", ".join(claims))
     facts = entry.get("facts") or {}
-    parts += [f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int)]
-    return "; ".join(parts)
+    parts += [f"{name} {_words(value)}" for name, value in facts.items() if name not in _LONG_FACTS]
+    if entry.get("values") is None and "values" in entry:
+        parts.append("values not shown")
+    return "; ".join(part for part in parts if part)
 
 
 def _show_log(entries: list[dict[str, Json]]) -> None:
@@ -75,10 +86,16 @@ def _show_log(entries: list[dict[str, Json]]) -> None:
     show_default=True,
     help="How many, newest last.",
 )
+@click.option("--offline", is_flag=True, help="Kinds and times from the file, without daemon and values.")
+@click.option("--file", "path", type=click.Path(), help="Read this database with --offline.")
 @output_options
-def log(count: int, output: Output) -> None:
+def log(count: int, offline: bool, path: str | None, output: Output) -> None:  # noqa: FBT001 -- click passes by name
     """Show the newest entries; looking takes a touch, and becomes an entry too."""
-    entries = _log_online(count, output)
+    from ownerctl.errors import UsageTrouble
+
+    if path is not None and not offline:
+        raise UsageTrouble("--file needs --offline")
+    entries = offline_entries(path, count) if offline else _log_online(count, output)
     if output.json:
         render.emit_json({"entries": entries})
     else:
@@ -115,4 +132,32 @@ def show(seq: int, output: Output) -> None:
     if output.json:
         render.emit_json(entry)
         return
-    render.emit_details({**entry, "time": render.local_time(str(entry.get("time")))})
+    _show_entry(entry)
+
+
+def _show_entry(entry: dict[str, Json]) -> None:
+    values = dict(entry.get("values") or {})
+    statement = values.pop("statement", None)
+    shown: dict[str, Json] = {
+        "entry": entry.get("seq"),
+        "time": render.local_time(str(entry.get("time"))),
+        "kind": entry.get("kind"),
+        "approved by a touch": bool(entry.get("approval")),
+        **(entry.get("facts") or {}),
+    }
+    for label, value in values.items():
+        if label.startswith("claim/") and isinstance(value, dict):
+            shown[str(value.get("name"))] = f"{value.get('value')} (version {value.get('version')})"
+        else:
+            shown[label] = value
+    render.emit_details(shown)
+    if entry.get("values") is None:
+        render.note("its values were erased")
+    rendered = statement.get("rendered") if isinstance(statement, dict) else None
+    if isinstance(rendered, dict) and rendered.get("text"):
+        render.emit_line("\nwhat you were shown:", lines=True)
+        render.emit_line(rendered["text"], lines=True)
+
+
+ledger.add_command(verify)
+ledger.add_command(head)

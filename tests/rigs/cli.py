@@ -142,7 +142,7 @@ class Terminal:
             env=env,
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_own_terminal,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 -- no thread is running, and the tool needs its terminal
         )
         os.close(slave)
 

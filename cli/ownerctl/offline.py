@@ -1,0 +1,203 @@
+"""The ledger straight from the file: ``verify``, ``head`` and ``log --offline``, without daemon and token."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ownerctl import render
+from ownerctl.options import Output, output_options
+
+if TYPE_CHECKING:
+    from ownerd.ledger.verify import Report
+    from ownerd.model.encoding import Json
+
+TAMPERED = 5
+_BAR_AFTER_SECONDS = 1.0
+_REDRAW_SECONDS = 0.1
+_BAR_CELLS = 30
+_MAX_HEAD_BYTES = 16 * 1024
+
+
+def database(path: str | None) -> Path:
+    """The file that was named, or the one of this user."""
+    from ownerd.model.paths import database_path
+
+    return Path(path) if path is not None else database_path()
+
+
+def offline_entries(path: str | None, count: int) -> list[dict[str, Json]]:
+    """The newest entries as far as the file shows them: no values, and nothing verified."""
+    from collections import deque
+
+    from ownerctl.ledger_file import open_ledger
+    from ownerd.ledger.entry import parse_leaf
+
+    with open_ledger(database(path)) as found:
+        rows = deque(found.entries(), maxlen=count)
+    entries: list[dict[str, Json]] = []
+    for seq, data in rows:
+        leaf = parse_leaf(data)
+        entries.append(
+            {
+                "seq": seq,
+                "time": leaf.core.time,
+                "kind": leaf.core.kind.value,
+                "approval": leaf.approval is not None,
+                "facts": dict(leaf.core.facts),
+                "values": None,
+            }
+        )
+    return entries
+
+
+class Bar:
+    """A progress bar on standard error, on a terminal and after a second only."""
+
+    def __init__(self, total: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._total = max(1, total)
+        self._now = now
+        self._live = sys.stderr.isatty()
+        self._started = self._drawn = now()
+        self._shown = False
+
+    def __call__(self, done: int) -> None:
+        """``done`` of the total are done."""
+        now = self._now()
+        if not self._live or now - self._started < _BAR_AFTER_SECONDS or now - self._drawn < _REDRAW_SECONDS:
+            return
+        self._drawn, self._shown = now, True
+        share = min(1.0, done / self._total)
+        filled = round(share * _BAR_CELLS)
+        cells = "#" * filled + "-" * (_BAR_CELLS - filled)
+        render.draw(f"verifying [{cells}] {share:4.0%}  {done} of {self._total} entries")
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._shown:
+            render.draw("")
+
+
+def _read_head(path: str) -> bytes:
+    from ownerctl.errors import FileTrouble
+
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_MAX_HEAD_BYTES + 1)
+    except OSError as error:
+        raise FileTrouble("the head cannot be read") from error
+    if len(head) > _MAX_HEAD_BYTES:
+        raise FileTrouble("the head is too large to be one")
+    return head
+
+
+@click.command(epilog="Example: ownerctl ledger verify --key ownerd/0f…+1a2b3c4d+AZ…")
+@click.option("--file", "path", type=click.Path(), help="Verify this database instead of your own.")
+@click.option(
+    "--key", metavar="VKEY", help="The log's verifier key, as printed at set-up and kept elsewhere."
+)
+@click.option(
+    "--head", "heads", multiple=True, type=click.Path(), help="A checkpoint kept elsewhere (ledger head)."
+)
+@output_options
+def verify(path: str | None, key: str | None, heads: tuple[str, ...], output: Output) -> int:
+    """Verify the whole ledger from its file, without daemon and token."""
+    from ownerctl.ledger_file import open_ledger
+    from ownerd.ledger.verify import verify_ledger
+
+    kept = [_read_head(head) for head in heads]
+    with open_ledger(database(path)) as found:
+        bar = Bar(found.count())
+        try:
+            report = verify_ledger(
+                found.entries(),
+                found.checkpoints(),
+                found.openings(),
+                verifier_key=key,
+                heads=kept,
+                progress=bar,
+            )
+        finally:
+            bar.clear()
+    if output.json:
+        render.emit_json(report_json(report))
+    else:
+        _show(report)
+    return 0 if report.ok else TAMPERED
+
+
+def report_json(report: Report) -> dict[str, Json]:
+    """The report as JSON; times stay RFC 3339, the root is base64url."""
+    from ownerd.model.encoding import format_b64u
+
+    return {
+        "ok": report.ok,
+        "origin": report.origin,
+        "log": report.log_id,
+        "verifier_key": report.verifier_key,
+        "entries": report.entries,
+        "checkpoints": report.checkpoints,
+        "root": None if report.root is None else format_b64u(report.root),
+        "approvals": report.approvals,
+        "unsigned_tail": report.unsigned_tail,
+        "erased": report.erased,
+        "first_time": report.first_time,
+        "last_time": report.last_time,
+        "findings": [
+            {"name": one.name.value, "first": one.first, "last": one.last, "sentence": one.sentence}
+            for one in report.findings
+        ],
+        "findings_left_off": report.findings_left_off,
+    }
+
+
+def _show(report: Report) -> None:
+    for finding in report.findings:
+        render.emit_line(finding)
+    if report.findings_left_off:
+        render.emit_line(f"and {report.findings_left_off} findings more")
+    rows: list[tuple[str, object]] = [
+        ("result", "holds" if report.ok else "TAMPERED OR DAMAGED"),
+        ("origin", report.origin),
+        ("log", report.log_id),
+        ("entries", report.entries),
+        ("checkpoints", report.checkpoints),
+        ("touches", report.approvals),
+        ("unsigned tail", report.unsigned_tail),
+        ("erased", report.erased),
+    ]
+    if report.first_time and report.last_time:
+        rows.append(("from", render.local_time(report.first_time)))
+        rows.append(("to", render.local_time(report.last_time)))
+    render.emit_table(rows)
+    if not report.ok:
+        render.error("the ledger is not what it should be", "keep the file, compare with a backup")
+    elif report.origin != "proven":
+        render.note("who wrote it is not proven: give --key with the verifier key that setup printed")
+
+
+@click.command(epilog="Example: ownerctl ledger head > /media/stick/ownerd.head")
+@click.option("--file", "path", type=click.Path(), help="Read this database instead of your own.")
+@output_options
+def head(path: str | None, output: Output) -> None:
+    """Print the newest signed checkpoint, to be kept elsewhere against a roll-back."""
+    from ownerctl.ledger_file import open_ledger
+    from ownerd.model.errors import NotFound
+
+    newest: tuple[int, bytes] | None = None
+    with open_ledger(database(path)) as found:
+        for newest in found.checkpoints():  # noqa: B007 -- the last one is what is wanted
+            pass
+    if newest is None:
+        raise NotFound("the ledger has no checkpoint yet")
+    size, note = newest
+    text = note.decode("utf-8", "replace")
+    if output.json:
+        render.emit_json({"size": size, "checkpoint": text})
+    else:
+        render.emit_line(text.removesuffix("\n"), lines=True)
