@@ -90,20 +90,24 @@ def commit(label: str, salt: bytes, value: Json) -> bytes:
 
 def challenge(core: LeafCore) -> bytes:
     """Return the 32 bytes that a touch signs: SHA-256("ownerd/" ‖ kind ‖ "/v1" ‖ 0x00 ‖ JCS(core))."""
-    return hashlib.sha256(f"ownerd/{core.kind}/v1\x00".encode() + format_core(core)).digest()
+    return hashlib.sha256(f"ownerd/{core.kind}/v1\x00".encode() + _encode_core(core)).digest()
 
 
 def core_digest(core: LeafCore) -> bytes:
     """SHA-256(JCS(core)): what an opening is bound to."""
-    return hashlib.sha256(format_core(core)).digest()
+    return hashlib.sha256(_encode_core(core)).digest()
 
 
 def format_core(core: LeafCore) -> bytes:
     """Encode a core canonically. Raises `Malformed` for a core that no leaf may hold."""
-    value = _core_json(core)
-    if _read_core(value) != core:
+    if _read_core(_core_json(core)) != core:
         raise Malformed("the core would not read back")
-    return format_canonical(value)
+    return _encode_core(core)
+
+
+def _encode_core(core: LeafCore) -> bytes:
+    # Not checked, because verification hashes what it has just parsed; `format_leaf` checks what is written.
+    return format_canonical(_core_json(core))
 
 
 def format_leaf(leaf: Leaf) -> bytes:

@@ -40,6 +40,8 @@ _ED25519: Final = b"\x01"
 _KEY_ID_BYTES: Final = 4
 _DASH: Final = "\u2014 "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s+\x00-\x1f]+")  # \s is every Unicode space
 _KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
@@ -98,13 +100,13 @@ def _require_text(text: bytes) -> str:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Malformed("note is not UTF-8") from error
-    if not decoded.endswith("\n") or any(one < " " and one != "\n" for one in decoded):
+    if not decoded.endswith("\n") or _CONTROL.search(decoded):
         raise Malformed("note text has control characters or no final newline")
     return decoded
 
 
 def _require_name(name: str) -> str:
-    if not name or "+" in name or any(one.isspace() or one < " " for one in name):
+    if not _NAME.fullmatch(name):
         raise Malformed("key name is empty or has a space or a plus")
     return name
 
@@ -190,6 +192,12 @@ def open_note(note: bytes, verifier_key: VerifierKey) -> bytes:
     this key, or one of its lines does not hold.
     """
     parsed = parse_note(note)
+    verify_note(parsed, verifier_key)
+    return parsed.text
+
+
+def verify_note(parsed: SignedNote, verifier_key: VerifierKey) -> None:
+    """Verify the signatures of ``verifier_key`` on a parsed note; see `open_note`. Raises `BadSignature`."""
     ours = [
         one
         for one in parsed.signatures
@@ -202,7 +210,6 @@ def open_note(note: bytes, verifier_key: VerifierKey) -> bytes:
             verifier_key.public.verify(one.signature, parsed.text)
         except InvalidSignature as error:
             raise BadSignature("note signature does not hold") from error
-    return parsed.text
 
 
 def format_checkpoint(origin: str, size: int, root: bytes) -> bytes:

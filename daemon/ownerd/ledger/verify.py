@@ -18,10 +18,10 @@ from ownerd.ledger.merkle import EMPTY_ROOT, leaf_hash
 from ownerd.ledger.note import (
     Checkpoint,
     VerifierKey,
-    open_note,
     parse_checkpoint,
     parse_note,
     parse_verifier_key,
+    verify_note,
 )
 from ownerd.ledger.rules import Rules
 from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malformed, StorageError
@@ -252,9 +252,9 @@ class _Verification:
         if self._key is None:
             return  # the missing genesis is a finding already
         try:
-            if len(parse_note(note).signatures) != 1:
+            found, signatures = _open_checkpoint(note, self._key)
+            if signatures != 1:
                 raise Malformed("a stored checkpoint has one signature")
-            found = _open_checkpoint(note, self._key)
             if found.origin != self._key.name or found.size != size:
                 raise BadSignature("checkpoint is of another log or size")
         except LedgerError as error:
@@ -290,7 +290,7 @@ class _Verification:
         if self._key is None:
             return
         try:
-            head = _open_checkpoint(note, self._key)
+            head, _ = _open_checkpoint(note, self._key)
             if head.origin != self._key.name:
                 raise BadSignature("head is of another log")
         except LedgerError as error:
@@ -304,8 +304,11 @@ class _Verification:
             self._findings.add(Damage.FORKED, 0, sentence, last=head.size - 1)
 
 
-def _open_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
-    return parse_checkpoint(open_note(note, key))
+def _open_checkpoint(note: bytes, key: VerifierKey) -> tuple[Checkpoint, int]:
+    """Return a verified checkpoint and how many signatures its note has."""
+    parsed = parse_note(note)
+    verify_note(parsed, key)
+    return parse_checkpoint(parsed.text), len(parsed.signatures)
 
 
 def _head_sizes(heads: Iterable[bytes]) -> set[int]:
