@@ -6,8 +6,8 @@ dbus-fast for both.
 
 What differs between the two and is hidden here or in `ownerd.bus`:
 
-- dbus-next answers an unexpected exception with its traceback (`ownerd.bus.guard` lets none through);
-- dbus-next leaves closing to the caller's luck: `close_bus` waits for the end and never raises;
+- dbus-next answers an unexpected exception with its traceback: see `_make_next_bus`;
+- what ``wait_for_disconnect`` raises differs: `close_bus` and `wait_bus_closed` wait for the end and do not raise;
 - a failed call is an ordinary reply message in both: `call_bus` turns it into `DBusError` and has a time limit.
 """
 
@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -41,6 +42,47 @@ def _choose() -> str:
 
 
 LIBRARY: Final = _choose()
+_LOG = logging.getLogger(__name__)
+
+
+def _make_next_bus(parent: Any) -> Any:
+    """Subclass dbus-next's bus so that it answers failures as dbus-fast does.
+
+    Its own reply object sends text and traceback of unexpected exceptions to the caller, and lets every
+    exception go on into the log, `DBusError` included: with the caller's text, as often as a caller likes.
+    The library is frozen since 2022, so its internals may be relied upon.
+    """
+
+    class Reply:
+        def __init__(self, bus: Any, message: Any) -> None:
+            self._bus = bus
+            self._message = message
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __call__(self, reply: Any) -> None:
+            if not self._message.flags & MessageFlag.NO_REPLY_EXPECTED:
+                self._bus.send(reply)
+
+        def __exit__(self, kind: object, error: object, traceback: object) -> bool:
+            if not isinstance(error, Exception):
+                return False
+            self.send_error(error)
+            return True
+
+        def send_error(self, error: Exception) -> None:
+            if not isinstance(error, DBusError):
+                _LOG.error("unexpected %s while answering a call", type(error).__qualname__)
+                error = DBusError(ErrorType.FAILED, "internal error")
+            self(Message.new_error(self._message, error.type, error.text))
+
+    class NextBus(parent):  # type: ignore[misc]
+        def _send_reply(self, message: Any) -> Any:
+            return Reply(self, message)
+
+    return NextBus
+
 
 if TYPE_CHECKING:
     from dbus_fast import (
@@ -74,7 +116,8 @@ else:
     RequestNameReply = _root.RequestNameReply
     Variant = _root.Variant
     introspection = _root.introspection
-    MessageBus = importlib.import_module(_MODULES[LIBRARY] + ".aio").MessageBus
+    _aio = importlib.import_module(_MODULES[LIBRARY] + ".aio")
+    MessageBus = _aio.MessageBus if LIBRARY == "dbus-fast" else _make_next_bus(_aio.MessageBus)
     ServiceInterface = _service.ServiceInterface
     dbus_property = _service.dbus_property
     method = _service.method
