@@ -15,11 +15,11 @@ from typing import Any, Final
 from fido2.ctap import CtapDevice
 from fido2.pcsc import CtapPcscDevice
 from smartcard import System
-from smartcard.Exceptions import SmartcardException
+from smartcard.Exceptions import NoCardException, SmartcardException
 from smartcard.ExclusiveTransmitCardConnection import ExclusiveTransmitCardConnection
 from smartcard.pcsc.PCSCExceptions import BaseSCardException
 
-from ownerd.model.errors import ProtocolBroken
+from ownerd.model.errors import ProtocolBroken, TokenMissing, Unsupported
 from ownerd.tokens.candidate import Candidate, printable_name
 from ownerd.tokens.limit import Limit
 
@@ -51,15 +51,22 @@ def _candidate(reader: Any) -> Candidate:
 def open_card(reader: Any, limit: Limit) -> CtapDevice:
     """Select FIDO on the card in ``reader``, inside a transaction.
 
-    Raises `ValueError` for a card without FIDO, `SmartcardException` for no card or no access.
+    Raises `TokenMissing` for an empty reader, `Unsupported` for a card without FIDO, `SmartcardException`.
     """
     connection = BoundedCard(reader.createConnection(), limit)
+    opened = False
     try:
-        return CtapPcscDevice(connection, str(reader.name))
-    except BaseException:
-        with suppress(SmartcardException):
-            connection.disconnect()
-        raise
+        device = CtapPcscDevice(connection, str(reader.name))
+        opened = True
+    except NoCardException as error:
+        raise TokenMissing("no card in the reader") from error
+    except ValueError as error:
+        raise Unsupported("the card has no FIDO") from error
+    finally:
+        if not opened:
+            with suppress(SmartcardException):
+                connection.disconnect()
+    return device
 
 
 class BoundedCard:

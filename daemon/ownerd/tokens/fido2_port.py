@@ -20,6 +20,7 @@ from ownerd.model.errors import (
     OwnerdError,
     PinBlocked,
     PinNeeded,
+    ProtocolBroken,
     TokenMissing,
     TokenRemoved,
     Unsupported,
@@ -125,8 +126,10 @@ class Fido2Tokens:
         guessed = self._guess(candidates, outcomes, credentials)
         if guessed is not None:
             return guessed
-        if any(isinstance(problem, Busy) for _, _, problem in outcomes):
-            raise Busy("another program uses the token")
+        for kind in (Busy, ProtocolBroken):
+            for _, _, problem in outcomes:
+                if isinstance(problem, kind):
+                    raise problem
         raise TokenMissing("no enrolled token is present")
 
     async def approve(
@@ -223,7 +226,9 @@ class Fido2Tokens:
                 await hold.step(Session.require_supported)
                 return await hold.step(Session.describe)
         except OwnerdError as error:
-            self._log.info("left out a %s token: %s", candidate.transport, error.id)
+            # An empty card reader is no news.
+            level = logging.DEBUG if isinstance(error, TokenMissing) else logging.INFO
+            self._log.log(level, "left out a %s token: %s", candidate.transport, error.id)
             return None
 
     async def _ask(
@@ -237,7 +242,7 @@ class Fido2Tokens:
                 except Undecided:
                     return None, await hold.step(Session.describe), None
         except OwnerdError as error:
-            self._log.info("a %s token did not answer: %s", candidate.transport, error.id)
+            self._log.debug("a %s token did not answer: %s", candidate.transport, error.id)
             return None, None, error
 
     def _guess(
@@ -261,8 +266,10 @@ class Fido2Tokens:
         return alike[0]
 
     async def _where(self, credential: TokenCredential) -> Candidate:
-        if credential.id not in self._located:
-            await self.locate([credential])
+        known = self._located.get(credential.id)
+        if known is not None and any(one.id == known.id for one in await self._holds.discover()):
+            return known
+        await self.locate([credential])
         return self._located[credential.id]
 
     async def _candidate(self, token_id: str) -> Candidate:

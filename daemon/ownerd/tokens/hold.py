@@ -55,8 +55,9 @@ class Hold:
 
     async def close(self) -> None:
         """Close the session behind whatever still runs; waits a moment, never for a hanging thread."""
-        closing = asyncio.wrap_future(self._worker.submit(self._session.close))
-        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+        closing = self._worker.submit(self._session.close)
+        if not self._worker.stuck:
+            await asyncio.wait({asyncio.wrap_future(closing)}, timeout=CLOSE_SECONDS)
 
 
 @dataclass(slots=True)

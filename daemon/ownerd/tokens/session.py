@@ -25,6 +25,7 @@ from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential, TokenInfo
 from ownerd.tokens import verify
+from ownerd.tokens.answer_guard import AnswerGuard
 from ownerd.tokens.candidate import Candidate
 from ownerd.tokens.faults import ERR, Undecided, as_token_errors
 from ownerd.tokens.limit import Limit
@@ -33,6 +34,7 @@ from ownerd.tokens.limit import Limit
 SOFTWARE_AAGUID: Final = "6f776e65-7264-4073-8066-74746f6b656e"
 MIN_PIN_CHARS: Final = 4
 MAX_PIN_BYTES: Final = 63
+MAX_CREDENTIALS_AT_ONCE: Final = 8
 # Not discoverable without the PIN, yet usable with an allowList: a preflight needs neither PIN nor touch.
 CRED_PROTECT_LEVEL: Final = 2
 
@@ -58,7 +60,7 @@ class Session:
         Raises `Unsupported` for a token without CTAP2.
         """
         with as_token_errors():
-            self._device = self._candidate.open(self._limit)
+            self._device = AnswerGuard(self._candidate.open(self._limit))
             if not self._device.capabilities & CAPABILITY.CBOR:
                 raise Unsupported("the token has no CTAP2")
             self._opened = Ctap2(self._device)
@@ -123,7 +125,7 @@ class Session:
         with as_token_errors():
             room = self.info.max_cred_id_length or verify.MAX_CREDENTIAL_ID_BYTES
             fitting = [item for item in credentials if len(item.credential_id) <= room]
-            size = self.info.max_creds_in_list or 1
+            size = min(max(self.info.max_creds_in_list, 1), MAX_CREDENTIALS_AT_ONCE)
             for start in range(0, len(fitting), size):
                 found = self._preflight_some(fitting[start : start + size])
                 if found is not None:

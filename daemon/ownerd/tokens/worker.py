@@ -60,7 +60,8 @@ class Worker:
         """Run ``work`` on the thread and return its result.
 
         Cancelling the caller, or the timeout, cancels ``limit``; either way the thread is waited for, for at
-        most `ABANDON_SECONDS`. A result that arrives within that time after a timeout still counts.
+        most `ABANDON_SECONDS`, and a result that comes after that is dropped: whoever asked was told that it
+        is over.
 
         Raises `StepTimeout`, `asyncio.CancelledError`, and whatever ``work`` raises.
         """
@@ -69,21 +70,21 @@ class Worker:
         waiting.add_done_callback(_consume)
         try:
             done, _ = await asyncio.wait({waiting}, timeout=timeout_seconds)
-            if not done:
-                limit.cancel()
-                done, _ = await asyncio.wait({waiting}, timeout=ABANDON_SECONDS)
-                if not done:
-                    self._abandoned = future
-                    raise StepTimeout(abandoned=True)
-                if waiting.exception() is not None:
-                    raise StepTimeout(abandoned=False) from waiting.exception()
         except asyncio.CancelledError:
-            limit.cancel()
-            done, _ = await asyncio.wait({waiting}, timeout=ABANDON_SECONDS)
-            if not done:
-                self._abandoned = future
+            await self._end(future, waiting, limit)
             raise
+        if not done:
+            await self._end(future, waiting, limit)
+            late = waiting.exception() if waiting.done() and not waiting.cancelled() else None
+            raise StepTimeout(abandoned=self.stuck) from late
         return waiting.result()
+
+    async def _end(self, future: Future[T], waiting: asyncio.Future[T], limit: Limit) -> None:
+        limit.cancel()
+        done, _ = await asyncio.wait({waiting}, timeout=ABANDON_SECONDS)
+        if not done:
+            self._abandoned = future
+            waiting.cancel()  # not started yet: it never will; running: nobody listens any more
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
