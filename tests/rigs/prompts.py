@@ -14,6 +14,7 @@ import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -250,6 +251,14 @@ class Screen:
             await asyncio.sleep(0.01)
         return self.read()
 
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self.master)
+        self.master = -1
+
     def waiting_input(self) -> int:
         """Bytes that a program in the foreground would read next."""
         return int.from_bytes(fcntl.ioctl(self.slave, termios.FIONREAD, bytes(4)), sys.byteorder)
@@ -279,14 +288,16 @@ def screen() -> Iterator[Screen]:
         start_new_session=True,
     )
     os.close(hold)
+    shown = Screen(master, slave, os.ttyname(slave))
     try:
         assert foreground.stderr is not None
         assert foreground.stderr.readline() == b"ready\n"
-        yield Screen(master, slave, os.ttyname(slave))
+        yield shown
     finally:
         os.close(release)
         foreground.wait(5)
         assert foreground.stderr is not None
         foreground.stderr.close()
         os.close(slave)
-        os.close(master)
+        if shown.master >= 0:
+            os.close(master)

@@ -97,6 +97,7 @@ class Client:
     def __init__(self, reader: LineReader, write: Callable[[bytes], None]) -> None:
         self._reader = reader
         self._write = write
+        self._flavor = b""
 
     async def greeting(self) -> None:
         """Wait for the server's first OK. Raises `InternalError` when it is anything else."""
@@ -121,6 +122,20 @@ class Client:
         if reply.error is not None:
             raise InternalError(f"the pinentry refused {command}, code {reply.error}")
         return reply.data or b""
+
+    async def learn_flavor(self) -> bytes:
+        """What kind of pinentry this is, as it says itself."""
+        self._flavor = await self.require("GETINFO", "flavor")
+        return self._flavor
+
+    async def require_in_step(self) -> None:
+        """Raise `InternalError` unless the next answer belongs to the next command.
+
+        One OK too many, anywhere before, would else be taken for the owner's answer. A command whose answer
+        holds data shows it.
+        """
+        if not self._flavor or await self.require("GETINFO", "flavor") != self._flavor:
+            raise InternalError("the pinentry is out of step")
 
     async def _line(self) -> bytes:
         try:

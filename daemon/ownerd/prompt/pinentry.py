@@ -144,6 +144,8 @@ class Pinentry:
         with contextlib.ExitStack() as stack:
             borrowed = None if terminal is None else stack.enter_context(BorrowedTerminal(terminal))
             process = await self._start(program, graphical=graphical)
+            if borrowed is not None:
+                stack.enter_context(borrowed.hangup_calls(lambda: _signal(process, signal.SIGTERM)))
             answered = False
             try:
                 yield await self._handshake(process, terminal, timeout_seconds)
@@ -176,7 +178,7 @@ class Pinentry:
         try:
             async with asyncio.timeout(self._handshake_seconds):
                 await client.greeting()
-                _require_flavor(await client.require("GETINFO", "flavor"), graphical=terminal is None)
+                _require_flavor(await client.learn_flavor(), graphical=terminal is None)
                 for option in ["no-grab", *options]:
                     await client.require("OPTION", option)
                 await client.require("SETTITLE", TITLE)
@@ -188,6 +190,7 @@ class Pinentry:
     async def _ask(self, client: assuan.Client, command: str, timeout_seconds: float) -> assuan.Reply:
         try:
             async with asyncio.timeout(timeout_seconds + self._grace_seconds):
+                await client.require_in_step()
                 return await client.transact(command)
         except TimeoutError as error:
             raise TimedOut("nobody answered the prompt") from error
@@ -196,22 +199,31 @@ class Pinentry:
 async def _end(process: Process, borrowed: BorrowedTerminal | None, *, politely: bool) -> None:
     """End the child, and whatever it started, by its own process group."""
     assert process.stdin is not None
+    assert process.stdout is not None
     with contextlib.suppress(ConnectionError):
         if politely:
             process.stdin.write(assuan.format_command("BYE"))
         process.stdin.close()
     for sent in (None, signal.SIGTERM, signal.SIGKILL) if politely else (signal.SIGTERM, signal.SIGKILL):
-        if sent is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, sent)
+        if sent is not None:
+            _signal(process, sent)
         try:
             async with asyncio.timeout(_END_SECONDS):
                 code = await process.wait()
+                # A pipe that still holds output would never be seen to end, and so never be closed.
+                while await process.stdout.read(assuan.MAX_LINE_BYTES):
+                    pass
         except TimeoutError:
             continue
         if borrowed is not None:
             borrowed.finished = politely and code == 0
         return
+
+
+def _signal(process: Process, sent: signal.Signals) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sent)
 
 
 async def _uninterrupted(work: Coroutine[None, None, None]) -> None:

@@ -7,13 +7,15 @@ the terminal without echo, and what was typed of a PIN in its input queue, where
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
+import select
 import signal
 import stat
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -101,6 +103,24 @@ class BorrowedTerminal:
                     os.write(self._fd, b"\r\n")
         finally:
             self._close()
+
+    @contextlib.contextmanager
+    def hangup_calls(self, end: Callable[[], None]) -> Iterator[None]:
+        """Call ``end`` when the window is closed: pinentry-curses would go on until its time-out."""
+        loop = asyncio.get_running_loop()
+
+        def act() -> None:
+            loop.remove_reader(watch.fileno())
+            end()
+
+        with select.epoll() as watch:
+            # No event is asked for, so that input wakes nobody; a hang-up is always told.
+            watch.register(self._fd, 0)
+            loop.add_reader(watch.fileno(), act)
+            try:
+                yield
+            finally:
+                loop.remove_reader(watch.fileno())
 
     def _close(self) -> None:
         if self._fd >= 0:

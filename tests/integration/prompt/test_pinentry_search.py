@@ -1,0 +1,54 @@
+"""Which file is run as the pinentry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ownerd.prompt import programs
+
+
+def make(path: Path, mode: int = 0o700) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("name", ["pinentry-gnome3", "pinentry-kwallet", "pinentry-emacs"])
+def test_a_pinentry_that_talks_over_a_bus_is_refused_behind_any_link(tmp_path: Path, name: str) -> None:
+    real = make(tmp_path / name)
+    assert programs.resolve_program(real) is None
+    for link in ("pinentry", "pinentry-qt"):
+        (tmp_path / link).symlink_to(real)
+        assert programs.resolve_program(tmp_path / link) is None
+    innocent = make(tmp_path / "pinentry-x11")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).symlink_to(innocent)
+    assert programs.resolve_program(tmp_path / "other" / name) is None
+    assert programs.resolve_program(innocent) == innocent
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o720, 0o702, 0o777])
+def test_a_program_that_others_can_write_or_that_does_not_run_is_refused(tmp_path: Path, mode: int) -> None:
+    assert programs.resolve_program(make(tmp_path / "pinentry-tty", mode)) is None
+
+
+def test_a_program_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "pinentry-tty", 0o755)
+    if os.getuid() == 0:
+        os.chown(path, 12345, 12345)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert programs.resolve_program(path) is None
+
+
+def test_the_search_follows_names_first_and_ignores_relative_directories(tmp_path: Path) -> None:
+    first, second = make(tmp_path / "a" / "pinentry-curses"), make(tmp_path / "b" / "pinentry-tty")
+    path = {"PATH": f":relative:{tmp_path}/a:{tmp_path}/b"}
+    assert programs.find_program(programs.TERMINAL_PROGRAMS, path) == second
+    second.unlink()
+    assert programs.find_program(programs.TERMINAL_PROGRAMS, path) == first
+    assert programs.find_program(programs.GRAPHICAL_PROGRAMS, path) is None
