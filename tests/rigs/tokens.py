@@ -14,6 +14,7 @@ import pytest
 from fido2.ctap import CtapDevice
 from fido2.ctap2.base import Ctap2
 from fido2.ctap2.pin import ClientPin
+from tests.rigs.pcsc import NfcToken
 from tests.rigs.softtoken import InProcessDevice, Person, SoftTokenProcess, make_authenticator
 
 from ownerd.core.seal import key_check
@@ -23,10 +24,12 @@ from ownerd.softtoken.authenticator import Authenticator
 from ownerd.softtoken.touch import Answer
 from ownerd.tokens.candidate import Candidate, Finder
 from ownerd.tokens.fido2_port import Fido2Tokens
+from ownerd.tokens.finders import find_pcsc
 from ownerd.tokens.limit import Limit
 from ownerd.tokens.softtoken_socket import find_software
 
 PIN = b"2468ace"
+ANSWERS = {"touch": Answer.TOUCHED, "refuse": Answer.REFUSED, "absent": None}
 
 
 @dataclass
@@ -145,7 +148,7 @@ class RiggedInProcess(Rigged):
         self.finder = lambda: [candidate(self.device)]
 
     def person(self, does: str) -> None:
-        self._person.answer = {"touch": Answer.TOUCHED, "refuse": Answer.REFUSED, "absent": None}[does]
+        self._person.answer = ANSWERS[does]
 
     def raw(self) -> CtapDevice:
         return InProcessDevice(self.device.authenticator)
@@ -177,9 +180,30 @@ class RiggedSocket(Rigged):
                     self.process.type("\n" if self._does == "touch" else "n\n")
 
 
-@pytest.fixture(params=["in-process", "socket"])
+class RiggedCard(Rigged):
+    """The authenticator in a virtual reader behind a real pcscd, found by the adapter's own finder."""
+
+    transport = "pcsc"
+
+    def __init__(self, token: NfcToken) -> None:
+        self.token = token
+        self.finder = find_pcsc
+
+    def person(self, does: str) -> None:
+        self.token.person.answer = ANSWERS[does]
+
+    def raw(self) -> CtapDevice:
+        device: CtapDevice = self.token.open()
+        return device
+
+
+@pytest.fixture(
+    params=["in-process", "socket", pytest.param("pcsc", marks=pytest.mark.in_pcsc_rig)],
+)
 def rigged(request: pytest.FixtureRequest) -> Rigged:
     """A token without PIN behind every transport that can be had without hardware."""
     if request.param == "in-process":
         return RiggedInProcess()
+    if request.param == "pcsc":
+        return RiggedCard(request.getfixturevalue("nfc_token"))
     return RiggedSocket(request.getfixturevalue("softtoken_process"))

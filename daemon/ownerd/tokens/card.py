@@ -76,11 +76,13 @@ class BoundedCard:
         self._connection = ExclusiveTransmitCardConnection(connection)
         self._limit = limit
         self._more_data = 0
+        self._locked = False
 
     def connect(self) -> None:
         """Connect shared and begin the transaction; waits while another program is in one."""
         self._connection.connect()
         self._connection.lock()
+        self._locked = True
 
     def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
         """Exchange one APDU. Raises `GaveUp`, `ProtocolBroken`, `SmartcardException`."""
@@ -95,8 +97,10 @@ class BoundedCard:
     def disconnect(self) -> None:
         """End the transaction and unpower the card; the PC/SC context goes too."""
         try:
-            with suppress(SmartcardException):  # a card that left holds no transaction
-                self._connection.unlock()
+            if self._locked:
+                self._locked = False
+                with suppress(SmartcardException):  # a card that left holds no transaction
+                    self._connection.unlock()
             self._connection.disconnect()
         finally:
             self._connection.release()
