@@ -114,8 +114,9 @@ def _run_inside(items: list[pytest.Item]) -> dict[str, list[Any]]:
     reason = f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     skip = not any(found.values()) and _is_missing(done.returncode) and not os.environ.get("CI")
     for item in items:
-        if not found[item.nodeid]:
-            found[item.nodeid] = [_ending(item, reason, skip=skip)]
+        # Without its teardown a test has not ended: the process died under it.
+        if not any(report.when == "teardown" for report in found[item.nodeid]):
+            found[item.nodeid].append(_ending(item, reason, skip=skip))
     return found
 
 
