@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from ownerd.dbuslib import LIBRARY_VARIABLE, Message, MessageFlag, MessageType, Variant, connect_bus
+from ownerd.dbuslib import LIBRARY, LIBRARY_VARIABLE, Message, MessageFlag, MessageType, Variant, connect_bus
 from ownerd.model import names
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +148,15 @@ def stop_service(served: Served) -> None:
     served.process.wait(10)
 
 
+@pytest.fixture
+def private_bus_service(private_bus: PrivateBus) -> Iterator[Served]:
+    """The service under the library that this environment would choose, for what does not depend on it."""
+    service = start_service(private_bus, LIBRARY)
+    assert first_line(service) == "ready", service.log()
+    yield service
+    stop_service(service)
+
+
 @pytest.fixture(params=LIBRARIES)
 def served(request: pytest.FixtureRequest, private_bus: PrivateBus) -> Iterator[Served]:
     service = start_service(private_bus, request.param)
@@ -163,13 +172,19 @@ class Client:
 
     bus: Any
     signals: list[Message] = field(default_factory=list)
+    arrived: list[Message] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
         return str(self.bus.unique_name)
 
+    pid = os.getpid()
+    uid = os.getuid()
+
     def receive(self, message: Message) -> None:
+        if message.sender != "org.freedesktop.DBus":
+            self.arrived.append(message)
         if message.message_type is MessageType.SIGNAL and message.path.startswith(names.AGENT_PATH):
             self.signals.append(message)
             self._news.set()

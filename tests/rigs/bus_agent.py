@@ -29,6 +29,7 @@ class FakeAgent:
     def __init__(self, calls: Path) -> None:
         self._calls = calls
         self.locked = asyncio.Event()
+        self._session_key_bug: str | None = None
 
     def note(self, *what: object) -> None:
         with self._calls.open("a") as file:
@@ -38,6 +39,7 @@ class FakeAgent:
         tty = None if job.terminal is None else [job.terminal.tty, job.terminal.term, job.terminal.locale]
         self.note(what, caller.bus_name, caller.uid, caller.label, caller.confidence, tty)
         plan = json.loads(text) if text.startswith("{") else {}
+        self._session_key_bug = plan.get("session_key_bug")
         for state, details in plan.get("progress", []):
             job.progress(Progress(state), details)
         match plan.get("do", "release"):
@@ -62,6 +64,8 @@ class FakeAgent:
         return plan.get("answer", CANARY_JWE)
 
     def session_key(self) -> str:
+        if self._session_key_bug is not None:
+            raise RuntimeError(self._session_key_bug)
         return '{"kty":"EC"}'
 
     def status(self) -> Status:

@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from tests.rigs.bus import ROOT, Served, client
 
 from ownerd.model import names
-from tests.rigs.bus import ROOT, Served, client
 
 DOCUMENTS = ROOT / "docs/dbus"
 _OBJECTS = {"org.ownerd.Agent1.xml": names.AGENT_PATH, "org.ownerd.Owner1.xml": names.OWNER_PATH}
