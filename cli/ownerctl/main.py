@@ -15,6 +15,7 @@ import click
 from ownerctl import render
 from ownerd.model.errors import OwnerdError
 
+COMPLETION_VARIABLE = "_OWNERCTL_COMPLETE"
 INTERRUPTED = 130
 USAGE = 2
 
@@ -90,8 +91,14 @@ def _usage(error: click.ClickException) -> int:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code of the error table."""
     try:
-        result: Any = cli.main(args=arguments, prog_name="ownerctl", standalone_mode=False)
+        if COMPLETION_VARIABLE in os.environ:
+            cli.main(args=arguments, prog_name="ownerctl")
+        # Not `cli.main`: it prints on an interruption, which is ours to word.
+        with cli.make_context("ownerctl", sys.argv[1:] if arguments is None else arguments) as context:
+            result: Any = cli.invoke(context)
         return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         return USAGE
@@ -101,7 +108,7 @@ def run(arguments: list[str] | None = None) -> int:
         render.error(str(error) or type(error).__name__, getattr(error, "given_hint", "") or error.hint)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError):
-        render.error("interrupted", "nothing more was asked of the daemon")
+        render.interrupted()
         return INTERRUPTED
     except BrokenPipeError:
         # Who read our output has enough. Keep the interpreter from complaining at exit.

@@ -11,7 +11,6 @@ from ownerctl.client import Client, connect
 from ownerctl.errors import BadAnswer, ForeignAgent
 from ownerctl.options import Output
 from ownerctl.progress import ProgressLine
-from ownerctl.sealed import Channel, require_session_key
 from ownerctl.terminal import terminal_options
 from ownerd.model.encoding import Json
 
@@ -48,6 +47,11 @@ class Owner:
         Raises `ForeignAgent`, naming the process that holds the name, when the daemon's key is not the one
         in the runtime directory.
         """
+        from ownerctl.sealed import (  # brings cryptography, which status is too quick for
+            Channel,
+            require_session_key,
+        )
+
         try:
             recipient = require_session_key(await self.client.session_key())
         except ForeignAgent as error:

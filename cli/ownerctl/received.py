@@ -21,7 +21,7 @@ from ownerd.credential.did import parse_did_jwk
 from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, thumbprint
 from ownerd.credential.presentation import RESERVED, Parts, parse_presentation
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json, parse_json_object
-from ownerd.model.errors import InvalidArgument
+from ownerd.model.errors import InvalidArgument, NotSupported
 from ownerd.model.names import VCT
 
 _REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
@@ -45,7 +45,7 @@ def open_response(compact: str, key: JwePrivateKey, *, state: str | None) -> str
     """
     try:
         response = parse_json_object(open_jwe(compact, key))
-    except InvalidArgument as error:
+    except (InvalidArgument, NotSupported) as error:
         raise BadPresentation("the response does not open with the key of the request") from error
     if response.get("state") != state:
         raise BadPresentation("the response answers another state")
@@ -128,7 +128,8 @@ def _disclosed(issuer: Mapping[str, Json], parts: Parts) -> dict[str, Json]:
     _collect(issuer, (), by_digest, claims, seen)
     if seen != set(by_digest):
         raise InvalidArgument("a disclosure belongs to no digest")
-    return claims
+    # Digests are in no order that means anything (RFC 9901, 4.2.4.1); names are.
+    return dict(sorted(claims.items()))
 
 
 def _collect(

@@ -164,6 +164,13 @@ def error(message: str, hint: str = "") -> None:
         _write(sys.stderr, f"ownerctl: hint: {_sentence(hint)}")
 
 
+def interrupted() -> None:
+    """Say that Ctrl-C ended the command, over the ``^C`` that a terminal has echoed."""
+    if sys.stderr.isatty():
+        draw("")
+    error("interrupted")
+
+
 def _sentence(text: str) -> str:
     plain = clean(" ".join(str(text).split())).rstrip(".")
     # Lowercase the initial of a sentence, not that of a name or an abbreviation such as PIN.

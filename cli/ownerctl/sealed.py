@@ -24,7 +24,7 @@ from ownerd.credential.jwe import (
     thumbprint,
 )
 from ownerd.model.encoding import Json, parse_json_object
-from ownerd.model.errors import InvalidArgument, UnsafeFile
+from ownerd.model.errors import InvalidArgument, NotSupported, UnsafeFile
 from ownerd.model.paths import session_key_path
 
 _MAX_KEY_BYTES = 4096
@@ -88,5 +88,5 @@ class Channel:
         """Open the daemon's answer. Raises `BadAnswer`."""
         try:
             return parse_json_object(open_jwe(compact, self._key))
-        except InvalidArgument as error:
+        except (InvalidArgument, NotSupported) as error:
             raise BadAnswer("the sealed answer does not open") from error
