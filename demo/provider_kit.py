@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import json
 import secrets
 import time
@@ -59,6 +60,11 @@ class Party:
     def x5c(self) -> list[str]:
         """The chain as a JOSE header has it (RFC 7515, 4.1.6)."""
         return [base64.b64encode(entry.public_bytes(Encoding.DER)).decode() for entry in self.chain]
+
+    def hash_client_id(self) -> str:
+        """The client_id of a party that is known by its certificate's hash (OpenID4VP 5.9.3)."""
+        digest = hashlib.sha256(self.certificate.public_bytes(Encoding.DER)).digest()
+        return "x509_hash:" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     def jwk(self) -> JWK:
         """The private key for jwcrypto."""
@@ -257,11 +263,7 @@ def _check_credential(header: dict[str, Any], payload: dict[str, Any], now: floa
     return key
 
 
-def verify_presentation(
-    presentation: str, *, client_id: str, nonce: str, now: float | None = None
-) -> Disclosed:
-    """Check an SD-JWT with key binding; `sd_jwt` checks signatures, digests, nonce, aud and sd_hash."""
-    now = time.time() if now is None else now
+def _verify_presentation(presentation: str, client_id: str, nonce: str, now: float) -> Disclosed:
     issuer_jwt, *_, kb_jwt = presentation.split("~")
     header, payload = (_decode(part) for part in issuer_jwt.split(".")[:2])
     key = _check_credential(header, payload, now)
@@ -273,17 +275,33 @@ def verify_presentation(
     return Disclosed({name: found[name] for name in found if name not in TECHNICAL}, payload["iss"])
 
 
+_LIBRARY_ERRORS = (JWException, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def verify_presentation(
+    presentation: str, *, client_id: str, nonce: str, now: float | None = None
+) -> Disclosed:
+    """Check an SD-JWT with key binding; `sd_jwt` checks signatures, digests, nonce, aud and sd_hash.
+
+    Raises `Refused`.
+    """
+    try:
+        return _verify_presentation(presentation, client_id, nonce, time.time() if now is None else now)
+    except _LIBRARY_ERRORS as error:
+        raise Refused(f"the presentation does not verify: {error}") from error
+
+
 def verify_response(
     answer: str, request: dict[str, Any], answer_key: JWK, *, now: float | None = None
 ) -> Disclosed:
     """Decrypt and check the answer to `request` (its parameters). Raises `Refused`."""
     try:
         response = _decrypt(answer, answer_key)
-        _require(response.get("state") == request.get("state"), "the answer has another state")
         presentations = response["vp_token"][QUERY_ID]
-        _require(isinstance(presentations, list) and len(presentations) == 1, "not one presentation")
-        return verify_presentation(
-            presentations[0], client_id=request["client_id"], nonce=request["nonce"], now=now
-        )
-    except (JWException, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise Refused(f"the answer does not verify: {error}") from error
+    except _LIBRARY_ERRORS as error:
+        raise Refused(f"the answer does not open: {error}") from error
+    _require(response.get("state") == request.get("state"), "the answer has another state")
+    _require(isinstance(presentations, list) and len(presentations) == 1, "not one presentation")
+    return verify_presentation(
+        presentations[0], client_id=request["client_id"], nonce=request["nonce"], now=now
+    )

@@ -137,7 +137,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(json_values)
 def test_any_json_ends_in_an_error_of_the_table(value):
     with pytest.raises(OwnerdError):
