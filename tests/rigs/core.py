@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,10 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ownerd.core.agent import Agent
 from ownerd.core.desk import Desk
 from ownerd.core.ports import Job, Progress
+from ownerd.core.records import read_entries
 from ownerd.core.seal import key_check
 from ownerd.core.session import Session
-from ownerd.credential.jwe import public_members
+from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members, seal_jwe
 from ownerd.ledger.approval import client_data
+from ownerd.ledger.verify import verify_ledger
 from ownerd.model.caller import Caller, Confidence, Terminal
 from ownerd.model.errors import TokenMissing, WrongKey
 from ownerd.model.names import RP_ID
@@ -186,3 +190,47 @@ def make_core(store: object, *tokens: FakeToken, anchors: Sequence[object] = ())
 @pytest.fixture
 def app_caller() -> Caller:
     return APP
+
+
+TOOL = new_key()
+
+
+def seal(rig: CoreRig, **members: object) -> str:
+    message = {"v": 1, "key": public_jwk(TOOL), **members}
+    return seal_jwe(json.dumps(message).encode(), json.loads(rig.agent.session_key()))
+
+
+async def set_up(rig: CoreRig, **claims: str) -> dict:
+    await rig.agent.start()
+    rig.clock.time = time.time_ns() // 1_000_000
+    answer = await rig.agent.setup(APP, seal(rig, token="A", user_verification=False), rig.job())
+    if claims:
+        given = [
+            {"name": name.replace("__", "."), "value": value, "source": "test"}
+            for name, value in claims.items()
+        ]
+        await rig.agent.change(APP, seal(rig, change="set", claims=given), rig.job())
+    return json.loads(open_jwe(answer, TOOL))
+
+
+def verify(rig: CoreRig, key: str | None = None):
+    store = rig.store
+    report = verify_ledger(
+        [(row.seq, row.leaf) for row in store.entries],
+        store.checkpoints,
+        [(row.seq, row.ciphertext) for row in store.entries if row.ciphertext is not None],
+        verifier_key=key,
+        progress=None,
+    )
+    assert report.findings == ()
+    return report
+
+
+def kinds(rig: CoreRig) -> list[str]:
+    return [json.loads(row.leaf)["core"]["kind"] for row in rig.store.entries]
+
+
+async def opened_values(rig: CoreRig, seq: int) -> dict:
+    """What the opening of an entry says, verified."""
+    found = await read_entries(rig.store, rig.session.vault.opening_key, seq, 1)
+    return found["entries"][0]["values"]

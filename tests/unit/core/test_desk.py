@@ -1,0 +1,176 @@
+"""Waiting acts: one prompt at a time, narrowing, refusing, lending a terminal, cancelling."""
+
+import asyncio
+
+import pytest
+from demo import provider_kit as kit
+from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, opened_values, set_up
+from tests.rigs.provider import ProviderRig
+from tests.rigs.stores import FakeStore
+
+from ownerd.core.desk import MAX_WAITING
+from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdError
+
+CLAIMS = {"given_name": "Ada", "email": "ada@example.org", "address__locality": "Wien"}
+
+
+async def make(provider_rig: ProviderRig, **claims: str) -> CoreRig:
+    rig = make_core(FakeStore(), anchors=provider_rig.anchors)
+    await set_up(rig, **(claims or CLAIMS))
+    rig.states.clear()
+    rig.owner.shown.clear()
+    return rig
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_refusing_at_the_prompt_releases_nothing_and_is_recorded(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision = False
+        with pytest.raises(Dismissed):
+            await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert kinds(rig)[-1] == "refused"
+        assert not rig.session.vault.providers, "the new provider's key is dropped"
+        values = await opened_values(rig, len(rig.store.entries) - 1)
+        assert values["provider"]["client_id"] == "x509_san_dns:shop.example"
+        assert values["error"]["name"] == "Dismissed"
+
+    asyncio.run(story())
+
+
+def test_narrowing_shows_a_new_prompt_and_releases_the_rest_alone(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision = None
+        request = provider_rig.parameters()
+        call = asyncio.ensure_future(
+            rig.agent.present(APP, kit.signed_request(request, provider_rig.party), rig.job())
+        )
+        await until(lambda: rig.owner.shown)
+        rig.agent.approve("3", TTY, ["email"])
+        await until(lambda: len(rig.owner.shown) == 2)
+        rig.owner.decision = True
+        released = await call
+        disclosed = kit.verify_response(released.response, request, provider_rig.answer_key)
+        assert disclosed.claims == {"given_name": "Ada", "address": {"locality": "Wien"}}
+        assert "e-mail: ada" in rig.owner.shown[0]
+        assert "Asked, but you hold it back: e-mail" in rig.owner.shown[1]
+        assert (await opened_values(rig, released.entry))["statement"]["withheld"] == ["email"]
+
+    asyncio.run(story())
+
+
+def test_an_app_cannot_tell_an_empty_vault_from_one_that_holds_all_back(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig, nickname="ada")
+        with pytest.raises(NotAllowed, match="nothing is released"):
+            await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert not rig.owner.shown
+
+    asyncio.run(story())
+
+
+def test_without_terminal_and_display_a_request_waits_until_one_is_lent(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.has_display = False
+        call = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
+        await until(lambda: ("waiting-for-terminal", {"id": "3"}) in rig.states)
+        assert not rig.owner.shown
+        rig.agent.watch(TTY)
+        await call
+        assert rig.owner.shown
+
+    asyncio.run(story())
+
+
+def test_one_prompt_at_a_time_in_the_order_of_arrival(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision = None
+        calls = [
+            asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
+        ]
+        await until(lambda: len(rig.agent.pending()) == 3 and rig.owner.shown)
+        await asyncio.sleep(0)
+        assert len(rig.owner.shown) == 1
+        rig.owner.decision = True
+        released = await asyncio.gather(*calls)
+        assert [one.entry for one in released] == sorted(one.entry for one in released)
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_act_gives_its_turn_back(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision = None
+        calls = [
+            asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
+        ]
+        await until(lambda: rig.owner.shown)
+        calls[0].cancel()
+        calls[1].cancel()
+        await asyncio.gather(*calls[:2], return_exceptions=True)
+        rig.owner.decision = True
+        await calls[2]
+        assert kinds(rig).count("failed") == 2
+        assert not rig.agent.pending()
+
+    asyncio.run(story())
+
+
+def test_progress_names_the_token_before_the_touch(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        at_touch: list[str] = []
+        rig.tokens.before_touch = lambda: at_touch.extend(state for state, _ in rig.states)
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert at_touch[-1] == "waiting-for-touch"
+        details = dict(rig.states)["waiting-for-touch"]
+        assert details == {"id": "3", "token": "A", "timeout_seconds": 30}
+        assert rig.owner.notified[-1] == ("A", "approve a disclosure")
+
+    asyncio.run(story())
+
+
+def test_the_list_is_bounded_and_unknown_ids_are_named(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        with pytest.raises(NotFound):
+            rig.agent.refuse("99")
+        rig.owner.decision = None
+        calls = [
+            asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
+            for _ in range(MAX_WAITING)
+        ]
+        await until(lambda: len(rig.agent.pending()) == MAX_WAITING)
+        with pytest.raises(Busy):
+            await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_flood_of_failures_is_counted_and_not_written(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        before = len(rig.store.entries)
+        for _ in range(100):
+            with pytest.raises(OwnerdError):
+                await rig.agent.present(APP, "not a request", rig.job())
+        assert len(rig.store.entries) - before == 30
+        rig.clock.time += 61_000
+        with pytest.raises(OwnerdError):
+            await rig.agent.present(APP, "not a request", rig.job())
+        values = await opened_values(rig, len(rig.store.entries) - 1)
+        assert values["error"]["left_out_before"] == 70
+
+    asyncio.run(story())

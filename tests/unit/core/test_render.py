@@ -1,0 +1,111 @@
+"""What the owner reads is pure, plain, and in the statement."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.rigs.core import APP
+
+from ownerd.core.render import RENDER_VERSION, render
+from ownerd.core.statement import change_statement, read_statement
+from ownerd.model.caller import Caller, Confidence
+from ownerd.model.plain import is_plain, shorten, show_plain
+
+
+def statement(**changes):
+    base = {
+        "kind": "disclosure",
+        "provider": {
+            "trust": "verified",
+            "client_id": "x509_san_dns:shop.example",
+            "name": "shop.example",
+            "key": None,
+            "anchor": "ab" * 32,
+            "new": True,
+            "new_anchor": True,
+        },
+        "app": {"label": "bookshop", "confidence": "executable"},
+        "purpose": None,
+        "claims": [{"name": "email", "value": "a@example.org", "version": 1}],
+        "missing": ["birthdate"],
+        "withheld": ["gender"],
+    }
+    return base | changes
+
+
+def test_a_disclosure_reads_in_plain_words():
+    assert render(statement()).splitlines() == [
+        "shop.example asks for your data.",
+        "",
+        "Who asks: shop.example (identity proven by a certificate)",
+        "App: bookshop (program file, not proven)",
+        "Purpose: not stated",
+        "First time: they get a key of their own, known to nobody else.",
+        "New trust anchor, added in trust.d: abababababababab… (48 more characters)",
+        "",
+        "They would get:",
+        "  e-mail: a@example.org",
+        "Asked, but not in your vault: date of birth",
+        "Asked, but you hold it back: gender",
+    ]
+
+
+def test_an_unproven_name_is_called_unproven():
+    provider = statement()["provider"] | {"trust": "claimed", "new_anchor": False}
+    text = render(statement(provider=provider))
+    assert "NOT PROVEN: anybody can claim this name" in text
+    assert "a key that is used once" in text
+
+
+def test_an_unknown_app_shows_no_label():
+    text = render(statement(app={"label": "ownerctl", "confidence": "unknown"}))
+    assert "App: unknown" in text
+    assert "ownerctl" not in text
+
+
+def test_the_text_is_in_the_statement_with_its_version():
+    made = read_statement(APP, "thumb", "claims", ["email"])
+    rendered = made.pop("rendered")
+    assert rendered == {"version": RENDER_VERSION, "text": render(made)}
+
+
+def test_a_change_shows_values_and_a_removal_shows_none():
+    written = change_statement(APP, "thumb", "set", [("email", "a@example.org")], ["email"])
+    assert "  e-mail: a@example.org" in written["rendered"]["text"]
+    assert "Replaces the value of: e-mail" in written["rendered"]["text"]
+    removed = change_statement(APP, "thumb", "remove", [("email", "a@example.org")], [])
+    assert "a@example.org" not in removed["rendered"]["text"]
+
+
+def test_an_unknown_kind_is_not_rendered():
+    with pytest.raises(ValueError, match="no rendering"):
+        render({"kind": "grant"})
+
+
+@given(st.text(max_size=400), st.text(max_size=40))
+def test_nothing_from_outside_hides_or_forges_a_line(value: str, label: str):
+    made = change_statement(
+        Caller(":1.1", 1, label, Confidence.SCOPE), "thumb", "set", [("email", value)], []
+    )
+    text = made["rendered"]["text"]
+    assert is_plain(text, newlines=True)
+    assert len(text.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u202e", "\u200b", "\x00", "\x1b", "\u2028", "\u00a0", "\u3164", "\ue000"]
+)
+def test_hidden_characters_are_written_out(hidden: str):
+    assert show_plain(f"a{hidden}b") == f"a<U+{ord(hidden):04X}>b"
+    assert not is_plain(hidden)
+
+
+def test_combining_runs_are_bounded_and_newlines_kept_only_when_asked():
+    assert show_plain("e\u0301") == "e\u0301"
+    assert show_plain("e" + "\u0301" * 6).endswith("<U+0301><U+0301>")
+    assert show_plain("a\nb") == "a<U+000A>b"
+    assert show_plain("a\nb", newlines=True) == "a\nb"
+
+
+def test_shortening_says_what_is_left_out():
+    assert shorten("abc", 3) == "abc"
+    assert shorten("abcd", 3) == "abc… (1 more characters)"
