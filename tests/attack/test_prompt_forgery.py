@@ -202,9 +202,19 @@ def test_a_pinentry_that_is_not_known_to_keep_typing_to_itself_is_not_asked(
 
 def test_a_refused_name_is_not_even_started(pinentry_program: MakePinentry) -> None:
     program = pinentry_program(name="pinentry-gnome3")
-    assert not pinentry(program).can_prompt(None)
+    with pytest.raises(ConfigError):
+        pinentry(program)
+    assert not (program.directory / "pid").exists()
+
+
+def test_a_pinentry_that_is_swapped_after_the_start_is_not_run(pinentry_program: MakePinentry) -> None:
+    program = pinentry_program()
+    prompts = pinentry(program)
+    program.path.rename(program.path.with_name("pinentry-gnome3"))
+    program.path.symlink_to("pinentry-gnome3")
+    assert not prompts.can_prompt(None)
     with pytest.raises(NotFound):
-        confirm(program)
+        asyncio.run(prompts.pin(None, description="x", timeout_seconds=1))
     assert not (program.directory / "pid").exists()
 
 

@@ -6,9 +6,17 @@ server is used when it runs and is not started for us.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
-from ownerd.dbuslib import Message, MessageBus, MessageFlag, Variant, call_bus, connect_bus
+from ownerd.dbuslib import (
+    Message,
+    MessageBus,
+    MessageFlag,
+    Variant,
+    call_bus,
+    close_bus,
+    connect_bus,
+)
 
 SERVER: Final = "org.freedesktop.Notifications"
 SERVER_PATH: Final = "/org/freedesktop/Notifications"
@@ -29,9 +37,13 @@ class BusNotifications:
         self._bus = bus
 
     @classmethod
-    async def connect(cls) -> BusNotifications:
+    async def connect(cls, bus_address: str | None = None) -> Self:
         """Connect to the session bus, apart from the service's own connection. Raises as `connect_bus`."""
-        return cls(await connect_bus())
+        return cls(await connect_bus(bus_address))
+
+    async def disconnect(self) -> None:
+        """Close the connection; the server withdraws nothing by itself."""
+        await close_bus(self._bus)
 
     async def notify(self, summary: str, body: str, *, replaces: int) -> int:
         """Show a notification, or replace one (``replaces`` not 0). ``body`` is markup, escaped already.

@@ -49,8 +49,8 @@ _SAID_NO: Final = frozenset(
 class Pinentry:
     """The question half of `ownerd.core.ports.PromptPort`.
 
-    ``program`` names one pinentry instead of looking for one; it serves terminal or display, as its flavor
-    allows. ``environment`` is the daemon's own. ``grace_seconds`` is how much later than the pinentry's own
+    ``program`` (a path, or a name on PATH) is taken before any other where its kind fits: a graphical one
+    does not serve terminals. Raises `ConfigError` when it may not be run. ``environment`` is the daemon's own. ``grace_seconds`` is how much later than the pinentry's own
     time-out we end it; ``handshake_seconds`` how long it may take to start talking.
     """
 
@@ -62,8 +62,8 @@ class Pinentry:
         handshake_seconds: float = _HANDSHAKE_SECONDS,
         grace_seconds: float = _GRACE_SECONDS,
     ) -> None:
-        self._program = program
         self._environment = dict(os.environ if environment is None else environment)
+        self._program = None if program is None else programs.require_program(program, self._environment)
         self._handshake_seconds = handshake_seconds
         self._grace_seconds = grace_seconds
 
@@ -125,8 +125,9 @@ class Pinentry:
     # -- one conversation --
 
     def _find(self, *, graphical: bool) -> Path | None:
-        if self._program is not None:
-            return programs.resolve_program(Path(self._program))
+        if self._program is not None and programs.serves(self._program, graphical=graphical):
+            # Looked at again: it may have been replaced since the start.
+            return programs.resolve_program(self._program)
         names = programs.GRAPHICAL_PROGRAMS if graphical else programs.TERMINAL_PROGRAMS
         return programs.find_program(names, self._environment)
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from ownerd.model.errors import ConfigError
+
 TERMINAL_PROGRAMS: Final = ("pinentry-tty", "pinentry-curses")
 GRAPHICAL_PROGRAMS: Final = (
     "pinentry-qt",
@@ -43,6 +45,28 @@ def resolve_program(path: Path) -> Path | None:
     runs = stat.S_ISREG(found.st_mode) and os.access(real, os.X_OK)
     refused = any(name in named for name in REFUSED_NAMES)
     return real if ours and runs and not refused else None
+
+
+def serves(program: Path, *, graphical: bool) -> bool:
+    """Whether a pinentry's name says the wanted kind, or (plain ``pinentry``) none."""
+    kinds = {name.removeprefix("pinentry-") for name in TERMINAL_PROGRAMS}
+    named = program.name.removeprefix("pinentry-")
+    return (named in kinds) != graphical or named == program.name
+
+
+def require_program(name: str, environment: Mapping[str, str]) -> Path:
+    """Return the pinentry that the configuration names: an absolute path, or a name to look for on PATH.
+
+    Raises `ConfigError` when it is not there or may not be run.
+    """
+    given = Path(name)
+    if given.is_absolute():
+        found = resolve_program(given)
+    else:
+        found = find_program([name], environment) if given.name == name else None
+    if found is None:
+        raise ConfigError("the configured pinentry is missing, open to others, or one that uses d-bus")
+    return found
 
 
 def find_program(names: Sequence[str], environment: Mapping[str, str]) -> Path | None:

@@ -61,9 +61,8 @@ def test_a_rude_or_silent_server_does_not_delay_the_touch(notification_bus: Noti
 
 def test_a_lost_bus_is_no_error(notification_bus: NotificationBus) -> None:
     async def run() -> None:
-        bus = await connect_bus(notification_bus.address)
-        notices = DesktopNotifications(BusNotifications(bus))
-        await close_bus(bus)
-        await notices.touch_wanted("Key", "x")
+        sender = await BusNotifications.connect(notification_bus.address)
+        await sender.disconnect()
+        await DesktopNotifications(sender).touch_wanted("Key", "x")
 
     asyncio.run(run())

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ownerd.model.errors import ConfigError
 from ownerd.prompt import programs
+from ownerd.prompt.pinentry import Pinentry
 
 
 def make(path: Path, mode: int = 0o700) -> Path:
@@ -52,3 +54,29 @@ def test_the_search_follows_names_first_and_ignores_relative_directories(tmp_pat
     second.unlink()
     assert programs.find_program(programs.TERMINAL_PROGRAMS, path) == first
     assert programs.find_program(programs.GRAPHICAL_PROGRAMS, path) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["pinentry-x", "a/pinentry-tty", "./pinentry-tty", "", "..", "/nowhere/pinentry"]
+)
+def test_a_configured_pinentry_must_be_there(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "a" / "pinentry-tty")
+    make(tmp_path / "pinentry-tty")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError):
+        Pinentry(program=name, environment={"PATH": f"{tmp_path}/a"})
+
+
+def test_a_configured_pinentry_serves_its_kind_and_the_search_the_other(tmp_path: Path) -> None:
+    display, terminal = make(tmp_path / "pinentry-gtk"), make(tmp_path / "pinentry-tty")
+    make(tmp_path / "pinentry-qt")
+    session = {"PATH": str(tmp_path)}
+    for configured in ("pinentry-gtk", str(display)):
+        prompts = Pinentry(program=configured, environment=session)
+        assert prompts._find(graphical=True) == display
+        assert prompts._find(graphical=False) == terminal
+    neither = make(tmp_path / "pinentry")
+    prompts = Pinentry(program="pinentry", environment=session)
+    assert prompts._find(graphical=True) == prompts._find(graphical=False) == neither

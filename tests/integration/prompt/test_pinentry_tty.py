@@ -17,6 +17,7 @@ from ownerd.model.caller import Terminal
 from ownerd.model.errors import Dismissed, NotFound, NotSupported, TimedOut
 from ownerd.model.secret import Secret
 from ownerd.prompt.pinentry import Pinentry
+from ownerd.prompt.terminal import BorrowedTerminal
 
 TEXT = "shop.example asks for your data.\n\n  full name: Jörg Müßig 中\n  100 % sure_"
 
@@ -148,6 +149,16 @@ def test_typing_ahead_does_not_answer(program: str, screen: Screen) -> None:
         return await task
 
     assert asyncio.run(run()) is False
+
+
+def test_borrowing_drops_what_was_typed_ahead(screen: Screen) -> None:
+    """Whatever the pinentry at hand does about it."""
+    screen.type("yes\n")
+    while screen.waiting_input() == 0:
+        time.sleep(0.01)
+    with BorrowedTerminal(screen.terminal) as borrowed:
+        assert screen.waiting_input() == 0
+        borrowed.finished = True
 
 
 def test_nobody_there_times_out_by_itself(program: str, screen: Screen) -> None:
