@@ -45,7 +45,7 @@ class Hold:
         try:
             return await self._worker.run(lambda: work(self._session), self._limit, seconds)
         except StepTimeout as error:
-            if isinstance(error.__cause__, PinWrong | PinBlocked):
+            if isinstance(error.__cause__, PinWrong | PinBlocked | Busy):
                 raise error.__cause__ from error
             if touch_seconds is not None:
                 raise TouchTimeout("the token was not touched in time") from error
