@@ -32,6 +32,8 @@ Origin = Literal["proven", "self-consistent, origin unproven"]
 
 PROGRESS_STEP: Final = 256
 
+_OPENS_VAULT: Final = frozenset({Kind.UNLOCKED, Kind.RESTORED})
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -144,10 +146,11 @@ class _Verification:
         self._key = None if verifier_key is None else parse_verifier_key(verifier_key)
         self._proven = False
         self._heads = list(heads)
-        self._roots: dict[int, bytes | None] = {}
+        self._roots: dict[int, bytes | None] = {0: EMPTY_ROOT}
         self._wanted = _head_sizes(self._heads)
         self._count = 0
         self._signed = 0
+        self._unsigned: int | None = None  # first entry without a checkpoint since the vault was last opened
         self._times: list[str | None] = [None, None]
 
     def run(self, progress: Callable[[int], None] | None) -> Report:
@@ -206,10 +209,23 @@ class _Verification:
         note = self._checkpoints.take(seq + 1)
         if note is not None:
             self._checkpoint(note)
-        elif (
-            leaf is not None and leaf.core.kind not in MAY_BE_UNSIGNED and leaf.core.kind is not Kind.GENESIS
-        ):
-            self._findings.add(Damage.MISSING_CHECKPOINT, seq, "an entry of this kind has its own checkpoint")
+        if leaf is not None:
+            self._require_signed(seq, leaf.core.kind, signed=note is not None)
+
+    def _require_signed(self, seq: int, kind: Kind, *, signed: bool) -> None:
+        """Find checkpoints that are missing (rule 10): only a locked vault writes without one."""
+        if kind in MAY_BE_UNSIGNED:
+            if not signed and self._unsigned is None:
+                self._unsigned = seq
+        elif kind is not Kind.GENESIS:  # which is written together with the first token
+            if not signed:
+                self._findings.add(
+                    Damage.MISSING_CHECKPOINT, seq, "an entry of this kind has its own checkpoint"
+                )
+            if self._unsigned is not None and kind not in _OPENS_VAULT:
+                sentence = "the vault was open here, so there was a checkpoint"
+                self._findings.add(Damage.MISSING_CHECKPOINT, self._unsigned, sentence)
+            self._unsigned = None
 
     def _stray(self, seq: int) -> None:
         """Name rows that belong to no entry before ``seq``'s own."""
@@ -299,7 +315,7 @@ class _Verification:
         if head.size > self._history.size:
             sentence = f"a head kept elsewhere signed {head.size} entries"
             self._findings.add(Damage.ROLLED_BACK, self._history.size, sentence, last=head.size - 1)
-        elif self._roots.get(head.size, EMPTY_ROOT) not in (None, head.root):
+        elif self._roots.get(head.size) not in (None, head.root):
             sentence = f"a head kept elsewhere signed another history of {head.size} entries"
             self._findings.add(Damage.FORKED, 0, sentence, last=head.size - 1)
 
