@@ -97,7 +97,7 @@ class Server:
             ending.cancel()
             self._cancel.set()
             for connection in list(self._connections):
-                self._close(connection)
+                self._drop(connection)
             self._listener.close()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._worker.shutdown()
@@ -122,13 +122,16 @@ class Server:
 
     async def _listen(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):
-            while connection in self._connections:
-                report = await loop.sock_recv(connection, REPORT_BYTES + 1)
-                if len(report) != REPORT_BYTES:  # closed, or not speaking CTAPHID
-                    break
-                self._take(connection, report)
-        self._close(connection)
+        try:
+            with suppress(OSError):
+                while connection in self._connections:
+                    report = await loop.sock_recv(connection, REPORT_BYTES + 1)
+                    if len(report) != REPORT_BYTES:  # closed, or not speaking CTAPHID
+                        break
+                    self._take(connection, report)
+        finally:
+            self._drop(connection)
+            connection.close()
 
     def _take(self, connection: socket.socket, report: bytes) -> None:
         for event in self._port.receive(connection, report):
@@ -167,7 +170,7 @@ class Server:
         except BaseException:
             # A bug of ours or a full disk: close rather than leave the client waiting.
             if self._served is not None:
-                self._close(self._served)
+                self._drop(self._served)
             self._port.abandon()
             raise
         if self._served is None:
@@ -185,9 +188,10 @@ class Server:
             for report in reports:
                 connection.send(report)
         except OSError:  # gone, or it does not read what it asked for
-            self._close(connection)
+            self._drop(connection)
 
-    def _close(self, connection: socket.socket) -> None:
+    def _drop(self, connection: socket.socket) -> None:
+        """Forget a connection. The task that reads it wakes up, ends, and closes it."""
         if connection not in self._connections:
             return
         self._connections.discard(connection)
@@ -195,8 +199,7 @@ class Server:
             self._cancel.set()
             self._served = None
         with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)  # wakes the task that reads it, which then ends
-        connection.close()
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _is_same_user(connection: socket.socket) -> bool:
