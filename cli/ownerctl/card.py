@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ownerctl import render
 from ownerctl.claims import change_claims, read_claims
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
+
+if TYPE_CHECKING:
+    from ownerctl.vcard import ParsedCard
 
 _MAX_IMPORT_BYTES = 1 << 20
 
 
-def _read_text(path: str) -> str:
+def _read_card(path: str) -> ParsedCard:
     from ownerctl.errors import FileTrouble
+    from ownerctl.vcard import parse_vcard
+    from ownerd.model.errors import InvalidArgument
 
     try:
         if path == "-":
@@ -23,41 +29,42 @@ def _read_text(path: str) -> str:
         else:
             with Path(path).open("rb") as file:
                 raw = file.read(_MAX_IMPORT_BYTES + 1)
-        if len(raw) > _MAX_IMPORT_BYTES:
-            raise FileTrouble("the file is larger than a megabyte", hint="one person's vCard is smaller")
-        return raw.decode("utf-8")
     except OSError as error:
         raise FileTrouble("the file cannot be read") from error
-    except UnicodeDecodeError as error:
-        raise FileTrouble(
-            "the file is not UTF-8 text", hint="convert it first, for example with iconv"
-        ) from error
+    if len(raw) > _MAX_IMPORT_BYTES:
+        raise FileTrouble("the file is larger than a megabyte", hint="one person's vCard is smaller")
+    try:
+        return parse_vcard(raw)
+    except InvalidArgument as error:
+        raise FileTrouble(str(error), hint="export one contact as vCard 4.0 or 3.0") from error
 
 
-@click.command("import", epilog="Example: ownerctl data import me.vcf")
+@click.command("import", epilog=examples("ownerctl data import me.vcf"))
 @click.argument("file", type=click.Path(allow_dash=True), metavar="FILE.vcf")
 @output_options
 def import_vcard(file: str, output: Output) -> None:
-    """Set claims from a vCard, saying which, and what of it was skipped."""
+    """Set claims from a vCard, and say what was skipped."""
     from ownerctl.errors import FileTrouble
-    from ownerctl.vcard import parse_vcard
 
-    card = parse_vcard(_read_text(file))
+    card = _read_card(file)
     for skipped in card.skipped:
         render.note(f"skipped: {skipped}")
     if not card.claims:
-        raise FileTrouble("nothing in the file can be imported")
+        raise FileTrouble("nothing in the file can be imported", hint="give it a FN, an EMAIL or an ADR")
     render.note("to be set: " + ", ".join(name for name, _ in card.claims))
     claims = [{"name": name, "value": value, "source": "vcard"} for name, value in card.claims]
     change_claims(output, {"change": "set", "claims": claims})
 
 
-@click.command(epilog="Example: ownerctl data export me.vcf")
+@click.command(epilog=examples("ownerctl data export me.vcf"))
 @click.argument("file", required=False, type=click.Path())
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @output_options
 def export(file: str | None, force: bool, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
-    """Write all claims as a vCard, to FILE (readable by you alone) or to standard output."""
+    """Write all claims as a vCard, to FILE or standard output.
+
+    FILE is readable by you alone, and never replaces another without --force.
+    """
     from ownerctl.private_file import require_absent, write_private
     from ownerctl.vcard import format_vcard
 
@@ -74,4 +81,4 @@ def export(file: str | None, force: bool, output: Output) -> None:  # noqa: FBT0
     elif output.json:
         render.emit_json({"claims": rows})
     else:
-        render.emit_raw(format_vcard(values))
+        render.emit_file(format_vcard(values))

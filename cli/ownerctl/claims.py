@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ownerctl import render
@@ -9,6 +10,17 @@ from ownerctl.options import Output
 
 if TYPE_CHECKING:
     from ownerd.model.encoding import Json
+
+
+def require_names(names: Iterable[str]) -> list[str]:
+    """Names of the table, each once, in order. Raises `UsageTrouble` for any other."""
+    from ownerctl.errors import UsageTrouble
+    from ownerd.model.claim import LABELS
+
+    for name in names:
+        if name not in LABELS:
+            raise UsageTrouble(f"unknown claim {name[:40]!r}", hint="known are " + ", ".join(LABELS))
+    return list(dict.fromkeys(names))
 
 
 def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import click
 
 from ownerctl import render
+from ownerctl.options import examples
 
 
-@click.command(epilog="Example: ownerctl completion bash >> ~/.bashrc")
+@click.command(
+    epilog=examples(
+        "ownerctl completion bash > ~/.local/share/bash-completion/completions/ownerctl",
+        "ownerctl completion fish > ~/.config/fish/completions/ownerctl.fish",
+    )
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -19,4 +25,4 @@ def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     root = context.find_root().command
-    render.emit_raw(found(root, {}, "ownerctl", COMPLETION_VARIABLE).source())
+    render.emit_file(found(root, {}, "ownerctl", COMPLETION_VARIABLE).source())

@@ -8,22 +8,19 @@ import click
 
 from ownerctl import render
 from ownerctl.card import export, import_vcard
-from ownerctl.claims import change_claims, read_claims
-from ownerctl.options import Output, complete_claims, output_options
+from ownerctl.claims import change_claims, read_claims, require_names
+from ownerctl.options import Output, complete_claims, examples, output_options
 
 
 @click.group()
 def data() -> None:
-    """Keep the data current; every read and change takes a touch and becomes an entry."""
+    """Keep the data current: set, get, list, import, export, remove.
+
+    Every read and every change takes a touch, and becomes an entry in the ledger.
+    """
 
 
-def _require_names(names: tuple[str, ...]) -> list[str]:
-    from ownerd.model.claim import require_claim_name
-
-    return [require_claim_name(name) for name in dict.fromkeys(names)]
-
-
-@data.command("list", epilog="Example: ownerctl data list")
+@data.command("list", epilog=examples("ownerctl data list"))
 @output_options
 def list_claims(output: Output) -> None:
     """List every claim with its value, source and date."""
@@ -44,12 +41,12 @@ def list_claims(output: Output) -> None:
         render.note("the vault holds no claims; ownerctl data set NAME adds one")
 
 
-@data.command(epilog="Example: ownerctl data get email")
+@data.command(epilog=examples("ownerctl data get email"))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_claims)
 @output_options
 def get(names: tuple[str, ...], output: Output) -> None:
     """Print the value of one claim, or a table of several."""
-    wanted = _require_names(names)
+    wanted = require_names(names)
     values = {row.get("name"): row.get("value") for row in read_claims(output, wanted)}
     if output.json:
         render.emit_json({name: values[name] for name in wanted})
@@ -82,24 +79,27 @@ def _typed_value(name: str, given: str | None) -> str:
 
 @data.command(
     "set",
-    epilog="Example: ownerctl data set email        (asks)  or:  pass show email | ownerctl data set email -",
+    epilog=examples("ownerctl data set email", "pass show email | ownerctl data set email -"),
 )
 @click.argument("name", shell_complete=complete_claims)
 @click.argument("source", required=False, metavar="[-]", type=click.Choice(["-"]))
 @output_options
 def set_claim(name: str, source: str | None, output: Output) -> None:
-    """Set one claim to a value that is typed, or read from standard input."""
-    (name,) = _require_names((name,))
+    """Set one claim; asks for the value, or reads it from a pipe.
+
+    The value is typed on the terminal, or read from standard input with - or where there is no terminal.
+    """
+    (name,) = require_names((name,))
     value = _typed_value(name, source)
     change_claims(output, {"change": "set", "claims": [{"name": name, "value": value, "source": "owner"}]})
 
 
-@data.command(epilog="Example: ownerctl data remove website")
+@data.command(epilog=examples("ownerctl data remove website"))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_claims)
 @output_options
 def remove(names: tuple[str, ...], output: Output) -> None:
     """Remove claims. What was disclosed stays disclosed, and in the ledger."""
-    change_claims(output, {"change": "remove", "names": _require_names(names)})
+    change_claims(output, {"change": "remove", "names": require_names(names)})
 
 
 data.add_command(import_vcard)

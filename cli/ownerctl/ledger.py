@@ -12,7 +12,7 @@ import click
 
 from ownerctl import render
 from ownerctl.offline import head, offline_entries, verify
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -77,7 +77,7 @@ def _show_log(entries: list[dict[str, Json]]) -> None:
     render.emit_table(rows, ("entry", "time", "kind", "approved by", "about") if rows else ())
 
 
-@ledger.command(epilog="Example: ownerctl ledger log -n 5")
+@ledger.command(epilog=examples("ownerctl ledger log -n 5"))
 @click.option(
     "-n",
     "count",
@@ -90,7 +90,7 @@ def _show_log(entries: list[dict[str, Json]]) -> None:
 @click.option("--file", "path", type=click.Path(), help="Read this database with --offline.")
 @output_options
 def log(count: int, offline: bool, path: str | None, output: Output) -> None:  # noqa: FBT001 -- click passes by name
-    """Show the newest entries; looking takes a touch, and becomes an entry too."""
+    """Show the newest entries; looking takes a touch too."""
     from ownerctl.errors import UsageTrouble
 
     if path is not None and not offline:
@@ -113,7 +113,7 @@ def _log_online(count: int, output: Output) -> list[dict[str, Json]]:
     return members(converse(output, work), "entries")
 
 
-@ledger.command(epilog="Example: ownerctl ledger show 12")
+@ledger.command(epilog=examples("ownerctl ledger show 12"))
 @click.argument("seq", type=click.IntRange(0))
 @output_options
 def show(seq: int, output: Output) -> None:

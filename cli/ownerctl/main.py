@@ -66,8 +66,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 refused, 4 no token, 5 ledger tampered. "
-    "First steps: ownerctl setup, then ownerctl data set name.",
+    epilog="\b\nFirst steps:\n  ownerctl setup\n  ownerctl data set given_name\n"
+    "  ownerctl request --claim given_name\n\n\b\nExit status:\n"
+    "  0 done  1 failed  2 usage  3 refused  4 no token  5 ledger tampered  130 interrupted",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is waited for, without a terminal too.")

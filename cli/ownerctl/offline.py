@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerd.ledger.verify import Report
@@ -96,7 +96,7 @@ def _read_head(path: str) -> bytes:
     return head
 
 
-@click.command(epilog="Example: ownerctl ledger verify --key ownerd/0f…+1a2b3c4d+AZ…")
+@click.command(epilog=examples("ownerctl ledger verify --key ownerd/0f…+1a2b3c4d+AZ…"))
 @click.option("--file", "path", type=click.Path(), help="Verify this database instead of your own.")
 @click.option(
     "--key", metavar="VKEY", help="The log's verifier key, as printed at set-up and kept elsewhere."
@@ -181,11 +181,14 @@ def _show(report: Report) -> None:
         render.note("who wrote it is not proven: give --key with the verifier key that setup printed")
 
 
-@click.command(epilog="Example: ownerctl ledger head > /media/stick/ownerd.head")
+@click.command(epilog=examples("ownerctl ledger head > /media/stick/ownerd.head"))
 @click.option("--file", "path", type=click.Path(), help="Read this database instead of your own.")
 @output_options
 def head(path: str | None, output: Output) -> None:
-    """Print the newest signed checkpoint, to be kept elsewhere against a roll-back."""
+    """Print the newest checkpoint, to be kept elsewhere.
+
+    A checkpoint on another machine shows later if the ledger was rolled back or rewritten.
+    """
     from ownerctl.ledger_file import open_ledger
     from ownerd.model.errors import NotFound
 

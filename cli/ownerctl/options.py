@@ -32,6 +32,12 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def examples(*lines: str) -> str:
+    """Epilog of a command's help: its examples, each on a line of its own."""
+    title = "Examples:" if len(lines) > 1 else "Example:"
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
 def complete_claims(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     """Claim names that begin with ``typed``, for the shell."""
     from ownerd.model.claim import LABELS

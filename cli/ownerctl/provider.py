@@ -5,17 +5,20 @@ from __future__ import annotations
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 _COLUMNS = ("id", "name", "trust", "since", "disclosures")
 
 
 @click.group()
 def provider() -> None:
-    """See who holds what; looking takes a touch."""
+    """See who holds what.
+
+    Looking takes a touch, and becomes an entry in the ledger.
+    """
 
 
-@provider.command("list", epilog="Example: ownerctl provider list")
+@provider.command("list", epilog=examples("ownerctl provider list"))
 @output_options
 def list_providers(output: Output) -> None:
     """List the providers that ever got something."""
@@ -39,7 +42,7 @@ def list_providers(output: Output) -> None:
         render.note("no provider got anything yet")
 
 
-@provider.command(epilog="Example: ownerctl provider show 3f2a")
+@provider.command(epilog=examples("ownerctl provider show 3f2a"))
 @click.argument("provider_id", metavar="ID")
 @output_options
 def show(provider_id: str, output: Output) -> None:

@@ -140,8 +140,10 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def emit_raw(text: str) -> None:
-    """Write data that is not for eyes (a vCard, a completion script) exactly as it is."""
+def emit_file(text: str) -> None:
+    """Write the text of a file exactly as it is, or safe for eyes when it goes to a terminal."""
+    if sys.stdout.isatty():
+        text = clean(text, lines=True)
     sys.stdout.write(text)
     sys.stdout.flush()
 

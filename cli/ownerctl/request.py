@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, complete_claims, output_options
+from ownerctl.claims import require_names
+from ownerctl.options import Output, complete_claims, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -122,7 +123,7 @@ def read_request(path: str) -> Asked:
 
 
 @click.command(
-    epilog="Example: ownerctl request --claim given_name --claim email --json   or:  ownerctl request --file -"
+    epilog=examples("ownerctl request --claim given_name --claim email --json", "ownerctl request --file -")
 )
 @click.option(
     "--claim", "names", multiple=True, metavar="NAME", shell_complete=complete_claims, help="Ask for a claim."
@@ -142,18 +143,20 @@ def read_request(path: str) -> Asked:
 def request(
     names: tuple[str, ...], path: str | None, purpose: str | None, response_uri: str, output: Output
 ) -> None:
-    """Ask for claims as an app does, and print them once the owner approves."""
+    """Ask for claims as an app does, for scripts.
+
+    Prints the claims once the owner approved and the answer is verified. For a request object of a
+    provider (--file), whose answer only the provider can open, prints the JWE.
+    """
     from ownerctl.errors import UsageTrouble
     from ownerctl.owner import converse
-    from ownerd.model.claim import require_claim_name
 
     if bool(names) == (path is not None):
         raise UsageTrouble("give either --claim NAME or --file FILE", hint="ownerctl request --help")
     if path is not None:
         asked = read_request(path)
     else:
-        wanted = [require_claim_name(name) for name in dict.fromkeys(names)]
-        asked = with_own_key(build_request(wanted, response_uri, purpose))
+        asked = with_own_key(build_request(require_names(names), response_uri, purpose))
 
     async def work(owner: Owner) -> dict[str, Any]:
         async with owner.progress() as line:

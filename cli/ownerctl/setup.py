@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -91,7 +91,7 @@ def pin_mode(token: dict[str, Any], wanted: bool | None) -> bool:  # noqa: FBT00
     return has_pin if wanted is None else wanted
 
 
-@click.command(epilog="Example: ownerctl setup --no-pin")
+@click.command(epilog=examples("ownerctl setup --no-pin"))
 @click.option(
     "--token", "wanted", metavar="ID", help="Enrol this token; else the one that is there, or asks."
 )
@@ -100,7 +100,10 @@ def pin_mode(token: dict[str, Any], wanted: bool | None) -> bool:  # noqa: FBT00
 )
 @output_options
 def setup(wanted: str | None, pin: bool | None, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
-    """Make the vault and enrol the first token, with a touch or two."""
+    """Make the vault and enrol the first token.
+
+    Takes two touches. Prints the key that proves later that the ledger is yours.
+    """
     from ownerctl.owner import converse
 
     async def work(owner: Owner) -> tuple[dict[str, Any], dict[str, Json]]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
 
 
-@click.command(epilog="Example: ownerctl status --json")
+@click.command(epilog=examples("ownerctl status --json"))
 @output_options
 def status(output: Output) -> None:
     """Show whether the vault is open, and how much there is in it."""
@@ -32,7 +32,7 @@ def status(output: Output) -> None:
         render.note("ownerctl pending lists what waits for you")
 
 
-@click.command(epilog="Example: ownerctl unlock")
+@click.command(epilog=examples("ownerctl unlock"))
 @output_options
 def unlock(output: Output) -> None:
     """Open the vault with a touch on an enrolled token."""
@@ -51,7 +51,7 @@ def unlock(output: Output) -> None:
         render.emit_line("unlocked already" if already else "unlocked")
 
 
-@click.command(epilog="Example: ownerctl lock")
+@click.command(epilog=examples("ownerctl lock"))
 @output_options
 def lock(output: Output) -> None:
     """Lock the vault: the daemon forgets every key by ending."""

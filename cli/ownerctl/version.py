@@ -7,10 +7,10 @@ import platform
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, output_options
+from ownerctl.options import Output, examples, output_options
 
 
-@click.command(epilog="Example: ownerctl version --json")
+@click.command(epilog=examples("ownerctl version --json"))
 @output_options
 def version(output: Output) -> None:
     """Show versions."""

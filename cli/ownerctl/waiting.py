@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, complete_claims, output_options
+from ownerctl.claims import require_names
+from ownerctl.options import Output, complete_claims, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -48,7 +49,7 @@ async def _choose(owner: Owner, given: str | None) -> str:
     return ids[0]
 
 
-@click.command(epilog="Example: ownerctl pending")
+@click.command(epilog=examples("ownerctl pending"))
 @output_options
 def pending(output: Output) -> None:
     """List the requests that wait for you."""
@@ -69,18 +70,20 @@ def pending(output: Output) -> None:
     render.note("ownerctl approve ID asks you on this terminal" if rows else "no request waits")
 
 
-@click.command(epilog="Example: ownerctl approve 7k --without birthdate")
+@click.command(epilog=examples("ownerctl approve 3 --without birthdate"))
 @click.argument("request_id", required=False, metavar="[ID]")
 @click.option(
     "--without", multiple=True, metavar="CLAIM", shell_complete=complete_claims, help="Leave a claim out."
 )
 @output_options
 def approve(request_id: str | None, without: tuple[str, ...], output: Output) -> None:
-    """Show a waiting request on this terminal, to approve it; the touch comes after."""
-    from ownerctl.owner import converse
-    from ownerd.model.claim import require_claim_name
+    """Show a waiting request on this terminal, to approve it.
 
-    left_out = [require_claim_name(name) for name in dict.fromkeys(without)]
+    A locked vault is unlocked first. The daemon asks here, and the touch comes after your answer.
+    """
+    from ownerctl.owner import converse
+
+    left_out = require_names(without)
 
     async def work(owner: Owner) -> str:
         from ownerctl.client import variants
@@ -120,11 +123,14 @@ async def _until_over(owner: Owner, chosen: str) -> None:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-@click.command(epilog="Example: ownerctl refuse 7k")
+@click.command(epilog=examples("ownerctl refuse 3"))
 @click.argument("request_id", required=False, metavar="[ID]")
 @output_options
 def refuse(request_id: str | None, output: Output) -> None:
-    """Refuse a waiting request; nothing is released, and the refusal is recorded."""
+    """Refuse a waiting request.
+
+    Nothing is released, and the refusal is recorded.
+    """
     from ownerctl.owner import converse
 
     async def work(owner: Owner) -> str:
@@ -139,10 +145,13 @@ def refuse(request_id: str | None, output: Output) -> None:
         render.emit_line(f"refused {chosen}")
 
 
-@click.command(epilog="Example: ownerctl watch")
+@click.command(epilog=examples("ownerctl watch"))
 @output_options
 def watch(output: Output) -> None:
-    """Lend this terminal to prompts until Ctrl-C, after a lock too."""
+    """Lend this terminal to prompts until Ctrl-C.
+
+    A lock ends the daemon, not the watch: it goes on when the daemon is back.
+    """
     from ownerctl.errors import UsageTrouble
     from ownerctl.owner import converse
     from ownerctl.terminal import terminal_name
