@@ -89,12 +89,25 @@ def _digest(text: str) -> str:
     return format_b64u(hashlib.sha256(text.encode("ascii")).digest())
 
 
+def _require_plain(value: Json) -> None:
+    """A value with these member names would be read as digests by a verifier (RFC 9901, 4.2.2)."""
+    if isinstance(value, dict):
+        if value.keys() & {"_sd", "_sd_alg", "..."}:
+            raise InvalidArgument("claim value has a member that SD-JWT reserves")
+        for member in value.values():
+            _require_plain(member)
+    elif isinstance(value, list):
+        for member in value:
+            _require_plain(member)
+
+
 def _tree(claims: Iterable[tuple[tuple[str, ...], Json]]) -> dict[str, Json]:
     """Nest the claims by path: leaves are 1-tuples, so that an object value is not taken for a level."""
     root: dict[str, Json] = {}
     for path, value in claims:
         if not path or path[0] in RESERVED or any(name in {"_sd", "..."} for name in path):
             raise InvalidArgument("claim has no name or a reserved one")
+        _require_plain(value)
         level = root
         for name in path[:-1]:
             level = level.setdefault(name, {})

@@ -26,7 +26,8 @@ LEEWAY_SECONDS: Final = 60
 MAX_IGNORED: Final = 32
 MAX_URI_CHARS: Final = 2048
 MAX_KEYS: Final = 16
-# OpenID Connect for Identity Assurance 1.0 gives the request parameter ``purpose`` 3 to 300 characters.
+# OpenID4VP has no place for a purpose. The drafts of OpenID Connect for Identity Assurance had this very
+# request parameter, 3 to 300 characters, to be displayed; other wallets ignore it.
 MIN_PURPOSE_CHARS: Final = 3
 MAX_PURPOSE_CHARS: Final = 300
 

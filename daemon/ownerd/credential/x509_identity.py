@@ -11,7 +11,6 @@ certificate expires or the owner takes the anchor away.
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import hashlib
 import itertools
@@ -44,6 +43,16 @@ MAX_NAME_CHARS: Final = 64
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}", re.ASCII)
+
+# What `cryptography` raises for certificates that are not well-formed; parts are parsed when first read.
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +88,12 @@ def parse_x5c(value: Json) -> tuple[x509.Certificate, ...]:
             if len(der) > MAX_CERTIFICATE_BYTES or base64.b64encode(der).decode("ascii") != entry:
                 raise InvalidArgument("x5c has an oversized or non-canonical certificate")
             chain.append(x509.load_der_x509_certificate(der))
-        except (TypeError, ValueError, binascii.Error) as error:
+        except _MALFORMED as error:
             raise InvalidArgument("x5c has a malformed certificate") from error
     for subject, issuer in itertools.pairwise(chain):
         try:
             subject.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        except (*_MALFORMED, InvalidSignature) as error:
             raise InvalidArgument("x5c is not in order, leaf first") from error
     return tuple(chain)
 
@@ -93,7 +102,7 @@ def leaf_key(leaf: x509.Certificate) -> ec.EllipticCurvePublicKey:
     """The P-256 key that ES256 wants. Raises `NotSupported` for another key."""
     try:
         key = leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _MALFORMED as error:
         raise InvalidArgument("certificate has a malformed key") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise NotSupported("only certificates for P-256 keys (ES256) are supported")
@@ -120,7 +129,7 @@ def _require_signing(leaf: x509.Certificate) -> None:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return
-    except ValueError as error:
+    except _MALFORMED as error:
         raise InvalidArgument("certificate has malformed extensions") from error
     if not usage.digital_signature:
         raise NotAllowed("certificate is not for signatures")
@@ -151,7 +160,7 @@ def verify_san_dns(
     try:
         verifier = _builder(anchors, now_ms, dns_name=True).build_server_verifier(x509.DNSName(dns_name))
         path = verifier.verify(leaf, others)
-    except (VerificationError, ValueError) as error:
+    except (*_MALFORMED, VerificationError) as error:
         raise NotAllowed("the certificate chain does not hold for this name, time and trust") from error
     if dns_name not in _dns_names(leaf):
         raise NotAllowed("the certificate names the host by a wildcard only")
@@ -161,8 +170,12 @@ def verify_san_dns(
 
 def _subject_name(leaf: x509.Certificate, digest: str) -> str:
     """Name to show for a certificate without a DNS name; the digest keeps it from posing as one."""
+    try:
+        subject = leaf.subject
+    except _MALFORMED as error:
+        raise InvalidArgument("certificate has a malformed subject") from error
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        for attribute in leaf.subject.get_attributes_for_oid(oid):
+        for attribute in subject.get_attributes_for_oid(oid):
             if isinstance(attribute.value, str) and is_shown_text(attribute.value, max_chars=MAX_NAME_CHARS):
                 return f"{attribute.value} (certificate {digest[:8]})"
     return f"certificate {digest[:8]}"
@@ -193,7 +206,7 @@ def verify_hash(
             raise NotAllowed("no trust anchor is installed")
         try:
             verified = _builder(anchors, now_ms, dns_name=False).build_client_verifier().verify(leaf, others)
-        except (VerificationError, ValueError) as error:
+        except (*_MALFORMED, VerificationError) as error:
             raise NotAllowed("the certificate chain does not hold for this time and trust") from error
         anchor = verified.chain[-1]
     _require_signing(leaf)

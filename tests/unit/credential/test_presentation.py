@@ -120,6 +120,18 @@ def test_what_left_is_held_against_what_was_stated(change):
         p.verify_finished(finished, change(prepared), public_members(key))
 
 
+@pytest.mark.parametrize("field", ["header", "payload", "nothing"])
+def test_finish_signs_the_very_bytes_that_were_stated_or_nothing(field):
+    """A header that another encoder wrote would come out of the signer as other bytes."""
+    key = new_key()
+    prepared = prepared_for(key)
+    header, payload = (parse_b64u(part) for part in prepared.issuer_signing_input.split("."))
+    spaced = {"header": header.replace(b":", b": "), "payload": header, "nothing": b""}[field]
+    stated = f"{format_b64u(spaced)}.{format_b64u(payload)}"
+    with pytest.raises(InternalError):
+        p.finish(replace(prepared, issuer_signing_input=stated if field != "payload" else "." + stated), key)
+
+
 def test_a_key_binding_without_the_right_hash_is_caught():
     key = new_key()
     one, two = prepared_for(key), prepared_for(key)
@@ -142,6 +154,9 @@ def test_a_key_binding_without_the_right_hash_is_caught():
         [(("email",), "a"), (("email",), "b")],
         [(("address",), "a"), (("address", "country"), "DE")],
         [(("address", "country"), "DE"), (("address",), {"country": "FR"})],
+        [(("profile",), {"_sd": []})],
+        [(("profile",), [{"a": {"...": "x"}}])],
+        [(("profile",), {"a": {"_sd_alg": "md5"}})],
     ],
 )
 def test_reserved_repeated_and_nested_claims_are_refused(claims):

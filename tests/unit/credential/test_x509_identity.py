@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 
@@ -14,7 +15,7 @@ from tests.rigs.provider import HOST, now_ms
 
 from ownerd.credential import x509_identity as identity
 from ownerd.model.encoding import format_b64u
-from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
+from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported, OwnerdError
 
 SAN = x509.SubjectAlternativeName([x509.DNSName(HOST)])
 
@@ -219,6 +220,33 @@ def test_x5c_is_read_in_order_and_in_bounds(provider_ca):
         if entry != leaf:
             with pytest.raises(InvalidArgument):
                 identity.parse_x5c([entry])
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+def test_any_bit_of_a_certificate_may_be_wrong(provider_ca):
+    """cryptography parses parts late; whatever it raises, and where, ends in an error of the table."""
+    genuine = kit.make_provider(provider_ca, HOST).certificate
+    der = genuine.public_bytes(Encoding.DER)
+    refused = 0
+    for place in range(len(der)):
+        for flip in (0x01, 0x80, 0xFF):
+            changed = bytearray(der)
+            changed[place] ^= flip
+            try:
+                chain = identity.parse_x5c([base64.b64encode(changed).decode()])
+                identity.leaf_key(chain[0])
+                identity.verify_hash(digest_of(chain[0]), chain, [chain[0]], now_ms=now_ms())
+            except OwnerdError:
+                refused += 1
+                continue
+            if (chain[0].tbs_certificate_bytes, chain[0].signature) == (
+                genuine.tbs_certificate_bytes,
+                genuine.signature,
+            ):
+                continue  # the count of unused bits in the signature's BIT STRING says nothing
+            with pytest.raises(OwnerdError):
+                identity.verify_san_dns(HOST, chain, [provider_ca.certificate], now_ms=now_ms())
+    assert refused > len(der)
 
 
 @pytest.mark.parametrize(
