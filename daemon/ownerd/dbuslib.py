@@ -7,6 +7,7 @@ dbus-fast for both.
 What differs between the two and is hidden here or in `ownerd.bus`:
 
 - dbus-next answers an unexpected exception with its traceback: see `_make_next_bus`;
+- both end the connection when the socket's buffer is full: see `_PatientSocket`;
 - what ``wait_for_disconnect`` raises differs: `close_bus` and `wait_bus_closed` wait for the end and do not raise;
 - a failed call is an ordinary reply message in both: `call_bus` turns it into `DBusError` and has a time limit.
 """
@@ -19,6 +20,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -77,11 +79,45 @@ def _make_next_bus(parent: Any) -> Any:
                 error = DBusError(ErrorType.FAILED, "internal error")
             self(Message.new_error(self._message, error.type, error.text))
 
-    class NextBus(parent):  # type: ignore[misc]
+    class NextBus(parent):  # type: ignore[misc] # the parent is chosen at run time
         def _send_reply(self, message: Any) -> Any:
             return Reply(self, message)
 
     return NextBus
+
+
+class _PatientSocket:
+    """A socket that says "nothing sent" when its buffer is full.
+
+    Both libraries' writers take the `BlockingIOError` of a full buffer for the end of the connection, so that
+    a flood of calls, or one message after a large one, would end the daemon. Sending nothing they understand:
+    they wait until the socket can be written again.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._connected = connected
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._connected.send(data)
+        except BlockingIOError:
+            return 0
+
+    def sendmsg(self, *arguments: Any) -> int:
+        try:
+            return self._connected.sendmsg(*arguments)
+        except BlockingIOError:
+            return 0
+
+
+def _make_patient_bus(parent: Any) -> Any:
+    class PatientBus(parent):  # type: ignore[misc] # the parent is chosen at run time
+        async def connect(self) -> Any:
+            await super().connect()
+            self._writer.sock = _PatientSocket(self._sock)
+            return self
+
+    return PatientBus
 
 
 if TYPE_CHECKING:
@@ -117,7 +153,9 @@ else:
     Variant = _root.Variant
     introspection = _root.introspection
     _aio = importlib.import_module(_MODULES[LIBRARY] + ".aio")
-    MessageBus = _aio.MessageBus if LIBRARY == "dbus-fast" else _make_next_bus(_aio.MessageBus)
+    MessageBus = _make_patient_bus(
+        _aio.MessageBus if LIBRARY == "dbus-fast" else _make_next_bus(_aio.MessageBus)
+    )
     ServiceInterface = _service.ServiceInterface
     dbus_property = _service.dbus_property
     method = _service.method

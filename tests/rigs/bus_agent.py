@@ -61,6 +61,8 @@ class FakeAgent:
                 raise ValueError(f"bad {secret}") from KeyError(secret)
             case "odd":
                 return 7  # type: ignore[return-value]
+        for _ in range(plan.get("burst", 0)):
+            job.progress(Progress.RECORDING, {"text": "x" * 300_000})
         return plan.get("answer", CANARY_JWE)
 
     def session_key(self) -> str:
