@@ -237,7 +237,8 @@ def test_a_socket_or_directory_of_another_user_is_left_out(directory: Path) -> N
 
 
 def test_a_socket_that_nobody_serves_any_more_is_no_token(directory: Path) -> None:
-    FakeToken(directory, lambda _: []).close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gone:
+        gone.bind(str(directory / "softtoken-1.sock"))
     tokens = Fido2Tokens(key_check=key_check, finders=[lambda: find_software(lambda: directory)])
     assert names(directory) == ["software-1"]
     assert asyncio.run(tokens.present()) == []

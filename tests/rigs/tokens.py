@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,9 +89,10 @@ def candidate(
     return Candidate(token_id, transport, "software token (for trying out)", device.opened)
 
 
-def make_tokens(*candidates: Candidate, **options: Any) -> Fido2Tokens:
+def make_tokens(*candidates: Candidate, more_finders: Sequence[Finder] = (), **options: Any) -> Fido2Tokens:
     """The adapter over fixed candidates."""
-    return Fido2Tokens(key_check=key_check, finders=[lambda: list(candidates)], **options)
+    finders = [lambda: list(candidates), *more_finders]
+    return Fido2Tokens(key_check=key_check, finders=finders, **options)
 
 
 def set_pin(authenticator: Authenticator, pin: bytes = PIN) -> None:

@@ -18,7 +18,6 @@ from ownerd.model.errors import (
     Busy,
     InvalidArgument,
     OwnerdError,
-    PinBlocked,
     PinNeeded,
     ProtocolBroken,
     TokenMissing,
@@ -93,7 +92,7 @@ class Fido2Tokens:
                 raise PinNeeded("the token always asks for its PIN; enrol it with PIN")
             if not info.has_pin:
                 return await self._make(hold, info, ui, user_verification=False)
-        _require_tries(info)
+            await hold.step(Session.require_pin_tries)
         pin = await ui.pin(info)
         async with self._holds.hold(candidate) as hold:
             again = await hold.step(Session.describe)
@@ -166,9 +165,9 @@ class Fido2Tokens:
         async with self._holds.hold(candidate) as hold:
             info = await hold.step(Session.describe)
             await self._require_credential(hold, info, credential)
-        if not info.has_pin:
-            raise Unsupported("the token has no PIN any more")
-        _require_tries(info)
+            if not info.has_pin:
+                raise Unsupported("the token has no PIN any more")
+            await hold.step(Session.require_pin_tries)
         pin = await ui.pin(info)
         async with self._holds.hold(candidate) as hold:
             # While the person typed, the token may have been changed for another: that one never sees the PIN.
@@ -284,8 +283,3 @@ def _require_arguments(challenge: bytes, handles: Sequence[SecretHandle]) -> Non
         raise InvalidArgument("a challenge has 32 bytes")
     if len(handles) > MAX_HANDLES or any(len(handle.salt) != SALT_BYTES for handle in handles):
         raise InvalidArgument("a token takes at most two salts of 32 bytes")
-
-
-def _require_tries(info: TokenInfo) -> None:
-    if info.pin_tries == 0:
-        raise PinBlocked("the token takes no more PINs")

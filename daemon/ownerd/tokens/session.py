@@ -116,6 +116,11 @@ class Session:
             if info.algorithms and not any(entry.get("alg") == verify.ES256 for entry in info.algorithms):
                 raise Unsupported("the token has no ES256")
 
+    def require_pin_tries(self) -> None:
+        """Raise `PinBlocked` when the token would refuse even the right PIN. Uses no try."""
+        with as_token_errors():
+            self._require_tries()
+
     def preflight(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
         """Ask without touch and PIN which of ``credentials`` is on this token.
 
@@ -141,9 +146,7 @@ class Session:
         sent), `PinBlocked`.
         """
         with as_token_errors():
-            before = self._pin_tries()
-            if before == 0:
-                raise PinBlocked("the token takes no more PINs")
+            before = self._require_tries()
             text = _pin_text(pin, before)
             self._limit.send_once = True
             try:
@@ -291,19 +294,24 @@ class Session:
             "pin_uv_protocol": protocol.VERSION,
         }
 
-    def _pin_tries(self) -> int | None:
+    def _pin_tries(self) -> int:
         tries, _ = ClientPin(self._ctap).get_pin_retries()
         return verify.small_count(tries)
 
-    def _used_a_try(self, error: CtapError, before: int | None) -> bool:
+    def _require_tries(self) -> int:
+        tries, until_power_cycle = ClientPin(self._ctap).get_pin_retries()
+        if until_power_cycle:
+            raise PinBlocked("the token takes no more PINs until it is re-plugged")
+        if verify.small_count(tries) == 0:
+            raise PinBlocked("the token takes no more PINs")
+        return tries
+
+    def _used_a_try(self, error: CtapError, before: int) -> bool:
         """Whether an unspecific error was a wrong PIN (some tokens say OTHER for everything over PC/SC)."""
-        if error.code != ERR.OTHER or before is None:
-            return False
-        after = self._pin_tries()
-        return after is not None and after < before
+        return error.code == ERR.OTHER and self._pin_tries() < before
 
 
-def _pin_text(pin: Secret, tries: int | None) -> str:
+def _pin_text(pin: Secret, tries: int) -> str:
     """CTAP 2.1, 6.5.1: Unicode NFC, at least 4 code points, at most 63 bytes of UTF-8."""
     try:
         text = unicodedata.normalize("NFC", pin.reveal().decode())
