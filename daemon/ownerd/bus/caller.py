@@ -51,12 +51,26 @@ class Credentials:
 
 
 class Callers:
-    """Looks callers up. ``own_uid`` is the only uid that is served; ``proc`` is where procfs is mounted."""
+    """Looks callers up.
 
-    def __init__(self, bus: MessageBus, *, own_uid: int | None = None, proc: Path = Path("/proc")) -> None:
+    ``own_uid`` (default: ours) is the only uid that is served; ``proc`` is where procfs is mounted; ``read``
+    is what reads a label there, and may take ``read_seconds``.
+    """
+
+    def __init__(
+        self,
+        bus: MessageBus,
+        *,
+        own_uid: int | None = None,
+        proc: Path = Path("/proc"),
+        read: Callable[[Path, int, float], tuple[str, Confidence] | None] = read_label,
+        read_seconds: float = LOOK_UP_SECONDS,
+    ) -> None:
         self._bus = bus
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._proc = proc
+        self._read_label = read
+        self._read_seconds = read_seconds
         self._readers = threading.BoundedSemaphore(MAX_READERS)
 
     async def current(self) -> Caller:
@@ -87,6 +101,16 @@ class Callers:
             return False
 
     async def _credentials(self, sender: str) -> Credentials:
+        # Not cancelled with its caller: the answer may bring a descriptor, which somebody must close, and a
+        # caller may open requests and cancel them for ever.
+        asking = asyncio.ensure_future(self._ask(sender))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(_close_unused)
+            raise
+
+    async def _ask(self, sender: str) -> Credentials:
         reply = await call_bus_daemon(self._bus, "GetConnectionCredentials", "s", [sender])
         return parse_credentials(reply.body[0], list(reply.unix_fds or ()))
 
@@ -98,7 +122,7 @@ class Callers:
         if credentials.pid is not None:
             pid = credentials.pid
             with suppress(TimeoutError):
-                found = await self._read(lambda: read_label(self._proc, pid, called_at))
+                found = await self._read(lambda: self._read_label(self._proc, pid, called_at))
         # The descriptor names the process itself: if it is alive now, /proc/PID was it all along.
         if found is None or (credentials.pid_fd is not None and _has_ended(credentials.pid_fd)):
             return UNKNOWN_LABEL, Confidence.UNKNOWN
@@ -133,7 +157,7 @@ class Callers:
                     loop.call_soon_threadsafe(settle, result)
 
         threading.Thread(target=run, name="caller", daemon=True).start()
-        async with asyncio.timeout(LOOK_UP_SECONDS):
+        async with asyncio.timeout(self._read_seconds):
             return await done
 
 
@@ -159,6 +183,14 @@ def parse_credentials(values: dict[str, Variant], descriptors: list[int]) -> Cre
         pid_fd=pid_fd,
         security_label=bytes(label) if label is not None else b"",
     )
+
+
+def _close_unused(asked: asyncio.Future[Credentials]) -> None:
+    if asked.cancelled() or asked.exception() is not None:
+        return
+    pid_fd = asked.result().pid_fd
+    if pid_fd is not None:
+        os.close(pid_fd)
 
 
 def _has_ended(pid_fd: int) -> bool:
