@@ -34,6 +34,8 @@ from dbus_next.errors import InvalidAddressError
 
 AGENT = "org.ownerd.Agent1"
 AGENT_PATH = "/org/ownerd/Agent1"
+BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+GONE = f"type='signal',sender='{BUS[0]}',member='NameOwnerChanged',arg0='{AGENT}'"
 REFUSED = {"NotAllowed", "Dismissed", "Cancelled", "TimedOut", "TouchDenied"}
 
 
@@ -60,13 +62,18 @@ async def present(request: str, progress: Any) -> tuple[str, int]:
     response: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
     def listen(message: Message) -> None:
-        if message.message_type is MessageType.SIGNAL and message.path == handle:
+        if message.member == "NameOwnerChanged" and message.body[0] == AGENT and not message.body[2]:
+            if not response.done():
+                response.set_exception(Failed("AgentGone", "the agent ended before it answered"))
+        elif message.message_type is MessageType.SIGNAL and message.path == handle:
             if message.member == "Progress":
                 progress(message.body[0])
             elif message.member == "Response" and not response.done():
                 response.set_result(message)
 
     bus.add_message_handler(listen)  # listen first: the answer may come before the call returns
+    watch = Message(*BUS, "AddMatch", signature="s", body=[GONE])
+    await bus.call(watch)
     call = Message(AGENT, AGENT_PATH, AGENT, "Present", signature="sa{sv}")
     call.body = [request, {"handle_token": Variant("s", token)}]
     reply = await bus.call(call)

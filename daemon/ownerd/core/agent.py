@@ -139,8 +139,8 @@ class Agent:
 
     @property
     def idle_seconds(self) -> float:
-        """Seconds since the last act ended; 0 while one runs."""
-        if self._running:
+        """Seconds since the last act ended; 0 while one runs, and while there is nothing to lock."""
+        if self._running or self._session.vault is None:
             return 0.0
         return max(0.0, (self._session.clock.now_ms() - self._last_use_ms) / 1000)
 
