@@ -58,6 +58,7 @@ _TAG = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)+|UTC")
 _DIAL = re.compile(r"\+?[0-9A-Za-z().;=*#%-]+")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\\\"<>^`{|}\x00-\x20\x7f-\U0010ffff]+")
+_MAX_RAW: Final = 8 * MAX_VALUE_BYTES  # more cannot become claims, whatever its escapes and components
 _ABOUT_THE_CARD: Final = {"BEGIN", "END", "VERSION", "KIND", "PRODID", "REV"}
 _N: Final = ("family_name", "given_name", "middle_name", "prefix", "suffix")
 _ADR: Final = ("box", "extension", "street_address", "locality", "region", "postal_code", "country")
@@ -231,6 +232,8 @@ def _require_readable(line: ContentLine) -> None:
 def _read(line: ContentLine, found: Values, skipped: list[str]) -> None:
     """Add what ``line`` says to ``found``, or why it does not to ``skipped``."""
     try:
+        if len(line.value) > _MAX_RAW and line.name != "PHOTO":
+            raise _Skip("too long")
         values = {name: value for name, value in _READERS[line.name](line).items() if value.strip()}
     except _Skip as reason:
         skipped.append(f"{line.name} ({reason})")
@@ -238,10 +241,10 @@ def _read(line: ContentLine, found: Values, skipped: list[str]) -> None:
     for name, value in values.items():
         if name not in LABELS:
             skipped.append(f"{line.name} ({name})")
-        elif not is_plain(value, newlines=True):
-            skipped.append(f"{line.name} (hidden characters)")
         elif len(value.encode("utf-8")) > MAX_VALUE_BYTES:
             skipped.append(f"{line.name} (too long)")
+        elif not is_plain(value, newlines=True):
+            skipped.append(f"{line.name} (hidden characters)")
         else:
             found[name] = value
 
