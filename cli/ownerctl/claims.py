@@ -24,16 +24,16 @@ def require_names(names: Iterable[str]) -> list[str]:
 
 
 def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]]:
-    """Claims by name, or all: one touch. Raises `NotFound` for one that is not there."""
+    """Claims by name, or all: one touch. Raises `NothingThere` for one that is not there."""
+    from ownerctl.errors import NothingThere
     from ownerctl.owner import converse, members
-    from ownerd.model.errors import NotFound
 
     message = {"what": "claims", "names": names}
     rows = members(converse(output, lambda owner: owner.sealed("Data", "Read", message)), "claims")
     found = {row.get("name") for row in rows}
     missing = [name for name in names or [] if name not in found]
     if missing:
-        raise NotFound(f"no {missing[0]} in the vault")
+        raise NothingThere(f"no {missing[0]} in the vault", hint="ownerctl data list shows what there is")
     return rows
 
 

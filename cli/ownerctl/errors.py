@@ -71,6 +71,19 @@ class StillLocked(CommandError):
     hint = "run ownerctl unlock"
 
 
+class NoToken(CommandError):
+    """There is nothing to enrol."""
+
+    hint = "plug in a FIDO2 key, or start ownerd-softtoken in another terminal"
+    exit_code = 4
+
+
+class NothingThere(CommandError):
+    """What the command is about does not exist here."""
+
+    hint = "ownerctl status shows what there is"
+
+
 class AlreadySetUp(CommandError):
     """There is a vault; it is never made anew over the old one."""
 

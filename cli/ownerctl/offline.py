@@ -25,10 +25,14 @@ _MAX_HEAD_BYTES = 16 * 1024
 
 
 def database(path: str | None) -> Path:
-    """The file that was named, or the one of this user."""
+    """The file that was named, or the one of this user. Raises `NothingThere`."""
+    from ownerctl.errors import NothingThere
     from ownerd.model.paths import database_path
 
-    return Path(path) if path is not None else database_path()
+    found = Path(path) if path is not None else database_path()
+    if not found.exists():
+        raise NothingThere("there is no ledger file", hint="run ownerctl setup, or name a file with --file")
+    return found
 
 
 def offline_entries(path: str | None, count: int) -> list[dict[str, Json]]:
@@ -189,15 +193,15 @@ def head(path: str | None, output: Output) -> None:
 
     A checkpoint on another machine shows later if the ledger was rolled back or rewritten.
     """
+    from ownerctl.errors import NothingThere
     from ownerctl.ledger_file import open_ledger
-    from ownerd.model.errors import NotFound
 
     newest: tuple[int, bytes] | None = None
     with open_ledger(database(path)) as found:
         for newest in found.checkpoints():  # noqa: B007 -- the last one is what is wanted
             pass
     if newest is None:
-        raise NotFound("the ledger has no checkpoint yet")
+        raise NothingThere("the ledger has no checkpoint yet")
     size, note = newest
     text = note.decode("utf-8", "replace")
     if output.json:

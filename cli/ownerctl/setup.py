@@ -35,14 +35,14 @@ async def _tokens(owner: Owner) -> list[dict[str, Any]]:
 
 async def _present(owner: Owner) -> list[dict[str, Any]]:
     """Tokens that are there; a person is told how to get one and waited for, a script is not."""
+    from ownerctl.errors import NoToken
     from ownerctl.terminal import is_interactive
-    from ownerd.model.errors import TokenMissing
 
     found = await _tokens(owner)
     if found:
         return found
     if not is_interactive():
-        raise TokenMissing("no token is there")
+        raise NoToken("no token is there")
     render.note(_HOW_TO_GET_ONE)
     while not found:
         await asyncio.sleep(_POLL_SECONDS)
@@ -57,15 +57,14 @@ def _describe(token: dict[str, Any]) -> str:
 
 def choose(tokens: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
     """The token that was named by id or name, the only one, or the one that the person picks."""
-    from ownerctl.errors import UsageTrouble
+    from ownerctl.errors import NoToken, UsageTrouble
     from ownerctl.terminal import is_interactive
-    from ownerd.model.errors import TokenMissing
 
     if wanted is not None:
         for token in tokens:
             if wanted in {token.get("id"), token.get("name")}:
                 return token
-        raise TokenMissing("the token that was named is not there")
+        raise NoToken("the token that was named is not there")
     if len(tokens) == 1:
         return tokens[0]
     if not is_interactive():

@@ -33,14 +33,13 @@ async def _list(owner: Owner) -> list[dict[str, Any]]:
 
 async def _choose(owner: Owner, given: str | None) -> str:
     """``given``, or the only request that waits."""
-    from ownerctl.errors import UsageTrouble
-    from ownerd.model.errors import NotFound
+    from ownerctl.errors import NothingThere, UsageTrouble
 
     if given is not None:
         return given
     ids = [str(row.get("id")) for row in await _list(owner)]
     if not ids:
-        raise NotFound("no request waits")
+        raise NothingThere("no request waits", hint="ownerctl pending lists what waits")
     if len(ids) > 1:
         raise UsageTrouble(
             f"{len(ids)} requests wait: {', '.join(ids)}",

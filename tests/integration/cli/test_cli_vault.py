@@ -47,7 +47,7 @@ def test_data_set_get_list_remove(cli_desk: Desk) -> None:
     assert cli_desk.run("data", "remove", "nickname").out == "removed nickname (entry 3)\n"
     ran = cli_desk.run("data", "get", "nickname")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("ownerctl: error: no nickname in the vault\nownerctl: hint: list what")
+    assert ran.err.startswith("ownerctl: error: no nickname in the vault\nownerctl: hint: ownerctl data list")
 
 
 def test_a_value_is_never_an_argument(cli_desk: Desk) -> None:

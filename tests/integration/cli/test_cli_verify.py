@@ -86,7 +86,7 @@ def test_log_offline_has_kinds_and_times(offline_desk: Desk, ledger_path: Path) 
 def test_without_a_file_it_says_so(offline_desk: Desk) -> None:
     ran = offline_desk.run("ledger", "verify")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("ownerctl: error: there is no database file\nownerctl: hint: ")
+    assert ran.err.startswith("ownerctl: error: there is no ledger file\nownerctl: hint: ")
 
 
 def test_it_writes_nothing_beside_the_file(offline_desk: Desk, ledger_path: Path) -> None:
