@@ -24,6 +24,8 @@ _TABLES: Final = {
     "opening": (("seq", "INTEGER"), ("wrapped_key", "BLOB"), ("ciphertext", "BLOB")),
 }
 _BUSY_SECONDS: Final = 5.0
+# A damaged schema makes sqlite3 fail while it decodes SQLite's own error message.
+_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 
 
 class LedgerFile:
@@ -69,7 +71,7 @@ class LedgerFile:
     def _rows(self, statement: str) -> Iterator[tuple[object, ...]]:
         try:
             yield from self._connection.execute(statement)
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             raise StorageError("the database cannot be read") from error
 
 
@@ -82,7 +84,7 @@ def open_ledger(path: Path) -> LedgerFile:
         raise StorageError("there is no database file")
     try:
         return _open(path, "mode=ro")
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         # A write-ahead log needs a shared-memory file beside it. On a medium that cannot be written there is
         # none, and without a -wal there is no writer either: the main file is all there is.
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -91,7 +93,7 @@ def open_ledger(path: Path) -> LedgerFile:
             raise StorageError("the database cannot be opened") from error
     try:
         return _open(path, "mode=ro&immutable=1")
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         raise StorageError("the database cannot be opened") from error
 
 
@@ -124,6 +126,8 @@ def _require_ledger(connection: sqlite3.Connection) -> None:
             "SELECT type, strict FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
         ).fetchall()
         # table_xinfo lists hidden and generated columns too.
-        layout = connection.execute("SELECT name, type FROM pragma_table_xinfo(?)", (name,)).fetchall()
-        if found != [("table", 1)] or tuple(layout) != columns:
+        layout = connection.execute(
+            "SELECT name, type, hidden FROM pragma_table_xinfo(?)", (name,)
+        ).fetchall()
+        if found != [("table", 1)] or layout != [(*one, 0) for one in columns]:
             raise Malformed(f"table {name} is not the one of ownerd")

@@ -23,7 +23,14 @@ from typing import Final
 
 from ownerd.ledger.facts import MAX_CREDENTIAL_BYTES, require_facts
 from ownerd.ledger.merkle import HASH_BYTES
-from ownerd.ledger.shape import Members, format_b64u, format_canonical, parse_canonical, require_data
+from ownerd.ledger.shape import (
+    Members,
+    format_b64u,
+    format_canonical,
+    format_plain,
+    parse_canonical,
+    require_data,
+)
 from ownerd.model.clock import parse_time
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, Malformed
@@ -107,7 +114,7 @@ def format_core(core: LeafCore) -> bytes:
 
 def _encode_core(core: LeafCore) -> bytes:
     # Not checked, because verification hashes what it has just parsed; `format_leaf` checks what is written.
-    return format_canonical(_core_json(core))
+    return format_plain(_core_json(core))
 
 
 def format_leaf(leaf: Leaf) -> bytes:
@@ -120,7 +127,7 @@ def format_leaf(leaf: Leaf) -> bytes:
         "vault": {"generation": leaf.vault_generation, "digest": format_b64u(leaf.vault_digest)},
         "opening": None if leaf.opening is None else format_b64u(leaf.opening),
     }
-    data = format_canonical(value)
+    data = format_plain(value)
     if len(data) > MAX_LEAF_BYTES or _read_leaf(value) != leaf:
         raise Malformed("the leaf is too large or would not read back")
     return data
@@ -132,7 +139,8 @@ def parse_leaf(data: bytes) -> Leaf:
     Raises `Malformed` unless the bytes are canonical, at most `MAX_LEAF_BYTES`, and every member is known
     and of its form.
     """
-    return _read_leaf(parse_canonical(data, max_bytes=MAX_LEAF_BYTES))
+    # Every member name and number of a leaf is known, so the fast encoder is exact here.
+    return _read_leaf(parse_canonical(data, max_bytes=MAX_LEAF_BYTES, encode=format_plain))
 
 
 def _core_json(core: LeafCore) -> dict[str, Json]:

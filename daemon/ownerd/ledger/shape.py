@@ -5,7 +5,8 @@ Every refusal is `Malformed`. JSON numbers that are not integers are refused: le
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import rfc8785
@@ -24,13 +25,31 @@ def format_canonical(value: Json) -> bytes:
         raise Malformed("value has no canonical JSON") from error
 
 
-def parse_canonical(data: bytes, *, max_bytes: int) -> dict[str, Json]:
-    """Decode a JSON object that is its own canonical form. Raises `Malformed`."""
+def format_plain(value: Json) -> bytes:
+    """Encode JSON whose member names are ASCII and whose numbers are integers: the same bytes, much faster.
+
+    Under these two conditions sorting by code point is RFC 8785's order, and there is no number to format.
+    Raises `Malformed` for what JSON cannot hold.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Malformed("value has no canonical JSON") from error
+
+
+def parse_canonical(
+    data: bytes, *, max_bytes: int, encode: Callable[[Json], bytes] = format_canonical
+) -> dict[str, Json]:
+    """Decode a JSON object that is its own canonical form, as ``encode`` writes it. Raises `Malformed`.
+
+    With `format_plain` the caller must refuse names that are not ASCII and numbers that are not integers.
+    """
     try:
         members = parse_json_object(data, max_bytes=max_bytes)
     except InvalidArgument as error:
         raise Malformed("not a JSON object, or too large") from error
-    if format_canonical(members) != data:
+    if encode(members) != data:
         raise Malformed("JSON is not canonical")
     return members
 
@@ -102,6 +121,7 @@ __all__ = [
     "Members",
     "format_b64u",
     "format_canonical",
+    "format_plain",
     "parse_canonical",
     "require_count",
     "require_data",

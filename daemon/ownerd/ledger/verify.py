@@ -6,7 +6,7 @@ meets is a finding that names the entry. What it rests on, and what it cannot pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,11 +23,11 @@ from ownerd.ledger.note import (
     parse_verifier_key,
     verify_note,
 )
+from ownerd.ledger.rows import Row, Rows
 from ownerd.ledger.rules import Rules
-from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malformed, StorageError
+from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malformed
 from ownerd.model.names import Kind
 
-Row = tuple[int, bytes]
 Origin = Literal["proven", "self-consistent, origin unproven"]
 
 PROGRESS_STEP: Final = 256
@@ -86,44 +86,6 @@ def verify_ledger(
     return _Verification(entries, checkpoints, openings, verifier_key, heads).run(progress)
 
 
-class _Rows:
-    """One table's rows, checked to ascend, taken by key."""
-
-    def __init__(self, table: str, rows: Iterable[Row], findings: Findings) -> None:
-        self._table = table
-        self._rows = iter(rows)
-        self._findings = findings
-        self._next: Row | None = None
-        self._last: int | None = None
-        self._advance()
-
-    def _advance(self) -> None:
-        self._next = None
-        try:
-            for row in self._rows:
-                if self._last is None or row[0] > self._last:
-                    self._next, self._last = row, row[0]
-                    return
-                self._findings.add(Damage.EXTRA_ROW, None, f"table {self._table} has a row out of order")
-        except StorageError:
-            self._findings.add(Damage.UNREADABLE, None, f"table {self._table} cannot be read to its end")
-
-    def take(self, key: int) -> bytes | None:
-        """Return the row of ``key`` if it is the next."""
-        if self._next is None or self._next[0] != key:
-            return None
-        data = self._next[1]
-        self._advance()
-        return data
-
-    def until(self, key: int | None = None) -> Iterator[Row]:
-        """Take all rows before ``key``, or all that are left."""
-        while self._next is not None and (key is None or self._next[0] < key):
-            row = self._next
-            self._advance()
-            yield row
-
-
 class _Verification:
     """One walk through one ledger."""
 
@@ -136,9 +98,9 @@ class _Verification:
         heads: Iterable[bytes],
     ) -> None:
         self._findings = Findings()
-        self._entries = _Rows("entry", entries, self._findings)
-        self._checkpoints = _Rows("checkpoint", checkpoints, self._findings)
-        self._openings = _Rows("opening", openings, self._findings)
+        self._entries = Rows("entry", entries, self._findings)
+        self._checkpoints = Rows("checkpoint", checkpoints, self._findings)
+        self._openings = Rows("opening", openings, self._findings)
         self._history = History()
         self._rules = Rules(self._findings)
         self._given_key = verifier_key
@@ -209,7 +171,9 @@ class _Verification:
         note = self._checkpoints.take(seq + 1)
         if note is not None:
             self._checkpoint(note)
-        if leaf is not None:
+        if leaf is None:
+            self._unsigned = None  # it may have been the one that opened the vault
+        else:
             self._require_signed(seq, leaf.core.kind, signed=note is not None)
 
     def _require_signed(self, seq: int, kind: Kind, *, signed: bool) -> None:
@@ -245,6 +209,7 @@ class _Verification:
             self._history.skip_to(size)
             self._checkpoint(note)
         self._history.skip_to(seq)
+        self._unsigned = None
         for _ in self._openings.until(seq):
             pass
 

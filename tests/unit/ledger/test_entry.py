@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.ledgers import TestToken
@@ -84,6 +85,7 @@ def test_leaves_read_back(leaf):
     assert entry.parse_leaf(data) == leaf
     assert entry.format_leaf(entry.parse_leaf(data)) == data
     assert entry.format_core(leaf.core) in data
+    assert rfc8785.dumps(json.loads(data)) == data
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))
@@ -110,13 +112,27 @@ def test_every_flipped_bit_is_malformed_or_another_leaf():
         entry.format_leaf(LEAF) + b"\n",
         entry.format_leaf(LEAF).replace(b'"v":1', b'"v":1.0'),
         entry.format_leaf(LEAF).replace(b'"v":1', b'"v":1,"v":1'),
+        entry.format_leaf(LEAF).replace(b'"size":3', b'"size":3.5'),
+        entry.format_leaf(LEAF).replace(b'"size":3', b'"size":NaN'),
         entry.format_leaf(LEAF).replace(b"token", b"\\u0074oken"),
         json.dumps(json.loads(entry.format_leaf(LEAF))).encode(),
         b"[]",
         b"",
         b"[" * 100_000,
     ],
-    ids=["space", "newline", "float", "duplicate", "escape", "pretty", "array", "empty", "deep"],
+    ids=[
+        "space",
+        "newline",
+        "float",
+        "duplicate",
+        "fraction",
+        "nan",
+        "escape",
+        "pretty",
+        "array",
+        "empty",
+        "deep",
+    ],
 )
 def test_other_bytes_of_the_same_leaf_are_refused(spoiled):
     with pytest.raises(Malformed):
