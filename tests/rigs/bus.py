@@ -245,6 +245,14 @@ class Client:
                         return found.body[0], {key: value.value for key, value in found.body[1].items()}
                 await self._news.wait()
 
+    async def has_owner(self) -> bool:
+        """Whether somebody holds the service's name now."""
+        bus = "org.freedesktop.DBus"
+        reply = await self.call(
+            "/org/freedesktop/DBus", bus, "NameHasOwner", "s", names.BUS_NAME, destination=bus
+        )
+        return bool(reply.body[0])
+
     async def settle(self) -> None:
         """Return after everything that was on its way to us when this was called."""
         await self.call(
