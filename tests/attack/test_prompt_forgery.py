@@ -105,8 +105,10 @@ def test_every_page_must_be_accepted(pinentry_program: MakePinentry) -> None:
     text = "\n".join(f"line {number}" for number in range(400))
     cancelled = ["ERR 83886179 Operation cancelled <Pinentry>"]
     assert confirm(pinentry_program(), text) is True
-    for pages in range(4):
-        assert confirm(pinentry_program({"CONFIRM": [*[["OK"]] * pages, cancelled]}), text) is False
+    for page in range(4):
+        program = pinentry_program({"CONFIRM": [*[["OK"]] * page, cancelled, ["OK"]]})
+        assert confirm(program, text) is False
+        assert program.commands().count("CONFIRM") == page + 1
 
 
 @pytest.mark.parametrize("command", ["SETDESC", "SETOK", "SETCANCEL", "SETTIMEOUT", "SETTITLE", "OPTION"])
