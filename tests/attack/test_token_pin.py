@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fido2 import cbor
-from fido2.ctap import CtapError
+from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.base import Ctap2
 from fido2.ctap2.pin import ClientPin
 from tests.rigs.softtoken import make_authenticator
@@ -20,6 +20,7 @@ from ownerd.model.errors import OwnerdError, PinBlocked, PinNeeded, PinWrong, Pr
 from ownerd.model.token import SecretHandle, TokenCredential
 from ownerd.softtoken.authenticator import Authenticator
 from ownerd.tokens.fido2_port import Fido2Tokens
+from ownerd.tokens.limit import Limit
 
 CHALLENGE = hashlib.sha256(b"challenge").digest()
 HANDLES = [SecretHandle(b"a" * 32)]
@@ -28,11 +29,15 @@ TOKEN_COMMANDS = {ClientPin.CMD.GET_TOKEN_USING_PIN, ClientPin.CMD.GET_TOKEN_USI
 
 def pins_received(device: RecordingDevice) -> int:
     """How often a PIN reached the authenticator."""
-    return sum(
-        1
-        for request in device.requests
-        if request[0] == Ctap2.CMD.CLIENT_PIN and cbor.decode(request[1:])[2] in TOKEN_COMMANDS  # type: ignore[index,call-overload]
-    )
+    return sum(is_pin(request) for request in device.requests)
+
+
+def is_pin(request: bytes) -> bool:
+    """Whether a CTAP request carries a PIN."""
+    if request[0] != Ctap2.CMD.CLIENT_PIN:
+        return False
+    parameters: Any = cbor.decode(request[1:])
+    return parameters[2] in TOKEN_COMMANDS
 
 
 class Rig:
@@ -64,6 +69,37 @@ def test_one_typed_pin_reaches_the_token_once(pin: bytes) -> None:
 
     asyncio.run(use())
     assert (ui.names.count("pin"), pins_received(rig.device)) == (1, 1)
+
+
+class WatchesRepeats(RecordingDevice):
+    """Notes which requests the transport may send again when it finds the channel busy."""
+
+    def opened(self, limit: Limit) -> CtapDevice:
+        self.limit, self.once = limit, getattr(self, "once", [])
+        return super().opened(limit)
+
+    def call(self, cmd: int, data: bytes = b"", event: Any = None, on_keepalive: Any = None) -> bytes:
+        if self.limit.send_once:
+            self.once.append(data)
+        return super().call(cmd, data, event, on_keepalive)
+
+
+def test_a_busy_channel_never_makes_the_transport_repeat_a_pin() -> None:
+    rig = Rig()
+    rig.device = WatchesRepeats(rig.authenticator)
+    rig.tokens = make_tokens(candidate(rig.device))
+
+    async def use() -> None:
+        credential = await rig.enrol()
+        rig.device.once.clear()  # type: ignore[attr-defined]
+        await rig.tokens.approve(credential, CHALLENGE, HANDLES, ui=FakeUi())
+
+    asyncio.run(use())
+    sent = {bytes(data) for data in rig.device.once}  # type: ignore[attr-defined]
+    with_pin = {request for request in rig.device.requests if is_pin(request)}
+    assert with_pin
+    assert with_pin <= sent
+    assert not rig.device.limit.send_once  # type: ignore[attr-defined]
 
 
 def test_every_pin_in_a_row_is_asked_for_until_the_token_blocks_and_then_none() -> None:
