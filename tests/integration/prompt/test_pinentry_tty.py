@@ -17,7 +17,7 @@ from ownerd.model.caller import Terminal
 from ownerd.model.errors import Dismissed, NotFound, NotSupported, TimedOut
 from ownerd.model.secret import Secret
 from ownerd.prompt.pinentry import Pinentry
-from ownerd.prompt.terminal import BorrowedTerminal
+from ownerd.prompt.terminal import BorrowedTerminal, is_usable
 
 TEXT = "shop.example asks for your data.\n\n  full name: Jörg Müßig 中\n  100 % sure_"
 
@@ -187,6 +187,18 @@ def test_a_terminal_that_has_gone_is_not_found(program: str) -> None:
         assert not pinentry(program).can_prompt(terminal)
         with pytest.raises(NotFound):
             asyncio.run(pinentry(program).pin(terminal, description="x", timeout_seconds=1))
+
+
+def test_another_users_terminal_is_not_used(
+    program: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may have gone to somebody else since the bus looked."""
+    assert pinentry(program).can_prompt(screen.terminal)
+    own = os.getuid()
+    monkeypatch.setattr("ownerd.prompt.terminal.os.getuid", lambda: own + 1)
+    assert not is_usable(screen.terminal)
+    with pytest.raises(NotFound), BorrowedTerminal(screen.terminal):
+        pass
 
 
 def test_a_long_offer_is_read_page_by_page(program: str, screen: Screen) -> None:
