@@ -94,13 +94,32 @@ def test_other_algorithms_and_header_members_are_refused(header, error):
         ({"epk": {"kty": "OKP", "crv": "X25519", "x": "A" * 43}}, InvalidArgument),
         ({"epk": {**jwe.public_members(OTHER), "y": jwe.public_members(KEY)["y"]}}, InvalidArgument),
         ({"epk": {**jwe.public_members(OTHER), "d": "A" * 43}}, InvalidArgument),
-        ({"epk": {**jwe.public_members(OTHER), "x5c": []}}, InvalidArgument),
         ({"crit": ["exp"]}, NotSupported),
     ],
 )
 def test_a_changed_header_is_refused(changes, error):
     with pytest.raises(error):
         jwe.open_jwe(with_header(jwe.seal_jwe(b"x", jwe.public_jwk(KEY)), **changes), KEY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"epk": {**jwe.public_members(OTHER), "x5c": []}}, "foreign"), ({"zip": "DEF"}, "compressed")],
+)
+def test_what_a_header_must_not_have_is_refused_before_the_key_is_used(changes, named):
+    """By name: the authentication tag would catch it too, but only after decryption began."""
+    with pytest.raises((InvalidArgument, NotSupported), match=named):
+        jwe.open_jwe(with_header(jwe.seal_jwe(b"x", jwe.public_jwk(KEY)), **changes), KEY)
+
+
+def test_a_coordinate_has_its_leading_zeros():
+    """RFC 7518, 6.2.1.2: without them one key would have two encodings, and two thumbprints."""
+    keys = (ec.derive_private_key(number, ec.SECP256R1()) for number in range(1, 5000))
+    short = next(key for key in keys if key.public_key().public_numbers().x < 1 << 248)
+    members = jwe.public_members(short)
+    assert jwe.require_p256_public(members) == members
+    with pytest.raises(InvalidArgument, match="coordinate"):
+        jwe.require_p256_public({**members, "x": format_b64u(parse_b64u(members["x"])[1:])})
 
 
 def test_every_changed_character_is_noticed():
@@ -125,7 +144,7 @@ def test_sizes_are_bounded():
         jwe.seal_jwe(bytes(jwe.MAX_PLAINTEXT_BYTES + 1), jwe.public_jwk(KEY))
     largest = jwe.seal_jwe(bytes(jwe.MAX_PLAINTEXT_BYTES), jwe.public_jwk(KEY))
     assert len(jwe.open_jwe(largest, KEY)) == jwe.MAX_PLAINTEXT_BYTES
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match="too large"):
         jwe.open_jwe("a" * (jwe.MAX_JWE_CHARS + 1), KEY)
 
 

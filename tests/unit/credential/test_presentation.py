@@ -120,6 +120,17 @@ def test_what_left_is_held_against_what_was_stated(change):
         p.verify_finished(finished, change(prepared), public_members(key))
 
 
+@pytest.mark.parametrize("part", ["issuer_jwt", "kb_jwt"])
+def test_a_signature_that_does_not_hold_is_caught(part):
+    key = new_key()
+    prepared = prepared_for(key)
+    parts = p.parse_presentation(p.finish(prepared, key))
+    signing_input, _, _ = getattr(parts, part).rpartition(".")
+    forged = p.format_presentation(replace(parts, **{part: f"{signing_input}.{format_b64u(bytes(64))}"}))
+    with pytest.raises(InternalError, match="signature"):
+        p.verify_finished(forged, prepared, public_members(key))
+
+
 @pytest.mark.parametrize("field", ["header", "payload", "nothing"])
 def test_finish_signs_the_very_bytes_that_were_stated_or_nothing(field):
     """A header that another encoder wrote would come out of the signer as other bytes."""
