@@ -125,7 +125,7 @@ class Stage:
             "TERM": "xterm",
             "PYTHONUNBUFFERED": "1",
         }
-        for name in ("OWNERD_DBUS_LIBRARY", "TZ"):
+        for name in ("OWNERD_DBUS_LIBRARY", "PYTHONPATH", "TZ"):
             if name in os.environ:
                 self.env[name] = os.environ[name]
         self._screens: list[Screen] = []
