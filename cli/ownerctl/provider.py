@@ -21,7 +21,7 @@ def provider() -> None:
 @provider.command("list", epilog=examples("ownerctl provider list"))
 @output_options
 def list_providers(output: Output) -> None:
-    """List the providers that ever got something."""
+    """List the providers that have a key of their own here."""
     from ownerctl.owner import converse, members
 
     rows = members(
@@ -39,7 +39,7 @@ def list_providers(output: Output) -> None:
     ]
     render.emit_table(table, _COLUMNS if table else ())
     if not rows:
-        render.note("no provider got anything yet")
+        render.note("no provider has a key yet; who only claims a name is in ownerctl ledger log")
 
 
 @provider.command(epilog=examples("ownerctl provider show 3f2a"))
