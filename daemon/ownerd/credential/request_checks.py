@@ -127,8 +127,8 @@ def uri_host(uri: Json, what: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidArgument(f"{what} is not a URI") from error
-    # URL parsers disagree about backslashes and empty user parts; none of them is needed.
-    if not uri.startswith("https://") or "\\" in uri or "#" in uri or "@" in parts.netloc or port == 0:
+    # URL parsers disagree about backslashes; none is needed. A user part fails at the host below.
+    if not uri.startswith("https://") or "\\" in uri or "#" in uri or port == 0:
         raise InvalidArgument(f"{what} is not an https URI without user and fragment")
     if host is None or not is_dns_name(host) or parts.netloc.lower() not in {host, f"{host}:{port}"}:
         raise InvalidArgument(f"{what} has no DNS name as host")

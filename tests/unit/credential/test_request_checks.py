@@ -80,6 +80,7 @@ def test_parameters_at_the_edge_of_their_rule_pass(provider_rig, changes):
         "https://user@shop.example/answer",
         "https://@shop.example/answer",
         "https://other.example\\@shop.example/answer",
+        "https://shop.example/\\evil.example",
         "https://shop.example/answer#x",
         "https://shop.example:0/answer",
         "https://shop.example:99999/answer",

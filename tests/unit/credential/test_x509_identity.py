@@ -171,10 +171,22 @@ def test_times_bound_leaf_and_intermediate(provider_ca):
             by_name(kit.make_provider(middle, HOST), provider_ca)
 
 
+def test_the_time_is_the_callers(provider_ca):
+    party = kit.make_provider(provider_ca, HOST)
+    year = 365 * 24 * 3600 * 1000
+    for moment in (now_ms() - year, now_ms() + year):
+        with pytest.raises(NotAllowed):
+            by_name(party, provider_ca, at=moment)
+        with pytest.raises(NotAllowed):
+            by_hash(party, [provider_ca.certificate], at=moment)
+
+
 def test_without_anchors_nobody_is_verified(provider_ca):
     party = kit.make_provider(provider_ca, HOST)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed, match="no trust anchor"):
         by_name(party, None)
+    with pytest.raises(NotAllowed, match="no trust anchor"):
+        by_hash(party, [])
     with pytest.raises(NotAllowed):
         by_name(party, kit.make_ca("Test CA"))
     with pytest.raises(NotAllowed):
