@@ -73,6 +73,35 @@ def test_what_is_written_is_read_back(values: dict[str, str]) -> None:
         assert b"\r" not in line
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "^",
+        "^n",
+        "^^n",
+        "^'",
+        '"',
+        "\\",
+        "\\n",
+        "\\\\n",
+        "\\\n",
+        "\\,;:",
+        ",;",
+        "a\nb",
+        "\n x",
+        " x ",
+        "\\:",
+        "x\\",
+        "é" * 80,
+    ],
+)
+def test_awkward_characters_survive_in_every_free_text(text: str) -> None:
+    """Each on its own, since together they hide each other's faults."""
+    free = set(LABELS) - {"birthdate", "locale", "zoneinfo"}
+    values = {name: f"x{text}" if text.startswith("\n") else text for name in free}
+    assert dict(parse_vcard(format_vcard(values)).claims) == values
+
+
 def test_a_claim_name_outside_the_table_is_refused() -> None:
     with pytest.raises(InvalidArgument):
         format_vcard({"shoe_size": "38"})
@@ -165,6 +194,7 @@ def test_a_flat_number_is_not_lost() -> None:
         (["EMAIL:a@x", "EMAIL;PREF=50:b@x", "EMAIL;PREF=2:c@x"], "c@x"),
         (["EMAIL;PREF=1000:a@x", "EMAIL;PREF=100:b@x"], "b@x"),
         (["EMAIL;PREF=x:a@x", "EMAIL:b@x"], "a@x"),
+        (["EMAIL;PREF=0:a@x", "EMAIL;PREF=1:b@x"], "b@x"),
         (["EMAIL;TYPE=home:a@x", "EMAIL;TYPE=work,pref:b@x"], "b@x"),
         (["EMAIL:a@x", "EMAIL;HOME;PREF:b@x"], "b@x"),
     ],
