@@ -1,8 +1,11 @@
 """Threat: a hostile or broken database file. It is refused by name or verified as it is; it never crashes."""
 
+import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from tests.rigs.ledgers import SCHEMA, Tables, TestToken, small_ledger, write_database
@@ -75,15 +78,52 @@ def test_what_is_still_in_the_write_ahead_log_is_read(path):
     writer.close()
 
 
-def test_a_file_whose_directory_cannot_be_written_is_read(path):
-    path.with_name("ownerd.db-shm").mkdir()  # stands in for a read-only medium, for root too
-    assert verify(path).ok
+def open_in_frozen_directory(path) -> str:
+    """Open the ledger in another process that cannot write beside it; "ok", or the name of the error."""
+    program = """
+import sys, pathlib
+from ownerctl.ledger_file import open_ledger
+from ownerd.ledger.verify import verify_ledger
+from ownerd.model.errors import OwnerdError
+try:
+    with open_ledger(pathlib.Path(sys.argv[1])) as file:
+        report = verify_ledger(file.entries(), file.checkpoints(), file.openings())
+    print("ok" if report.ok else "damaged")
+except OwnerdError as error:
+    print(error.id)
+"""
+    # Root writes everywhere, unless this capability is taken away.
+    drop = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    path.parent.chmod(0o500)
+    try:
+        run = subprocess.run(
+            [*drop, sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+        )
+    finally:
+        path.parent.chmod(0o700)
+    return run.stdout.strip()
 
 
-def test_with_a_writer_s_log_beside_it_nothing_is_assumed(path):
-    path.with_name("ownerd.db-wal").mkdir()  # stands in for one that we may not read
-    with pytest.raises(StorageError):
-        open_ledger(path)
+def test_a_file_on_a_medium_that_cannot_be_written_is_read(path):
+    assert open_in_frozen_directory(path) == "ok"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_there_nothing_is_assumed_with_a_writers_log_beside_it(path):
+    path.with_name("ownerd.db-wal").write_bytes(b"x" * 64)
+    assert open_in_frozen_directory(path) == "StorageError"
+
+
+def test_there_another_programs_file_is_refused_too(path):
+    execute(path, "PRAGMA application_id = 7")
+    assert open_in_frozen_directory(path) == "Malformed"
+
+
+def test_there_a_broken_file_is_an_error_of_ours(path):
+    data = bytearray(path.read_bytes())
+    data[100:4096] = b"\xff" * 3996
+    path.write_bytes(data)
+    assert open_in_frozen_directory(path) == "StorageError"
 
 
 def test_reading_cannot_write(path):

@@ -203,6 +203,7 @@ def test_what_would_not_read_back_is_not_written():
         replace(LEAF, core=replace(CORE, time="now")),
         replace(LEAF, core=replace(CORE, facts={"x": object()})),
         replace(LEAF, core=replace(CORE, facts={"x": "\ud800"})),
+        replace(LEAF, approval=replace(APPROVAL, token="\ud800")),
     ):
         with pytest.raises(Malformed):
             entry.format_leaf(leaf)
@@ -219,6 +220,9 @@ def test_a_leaf_is_bounded():
     assert len(entry.format_leaf(leaf)) <= entry.MAX_LEAF_BYTES
     with pytest.raises(Malformed):
         entry.parse_leaf(entry.format_leaf(leaf) + b" " * entry.MAX_LEAF_BYTES)
+    erased = {"entries": list(range((1 << 53) - 4096, 1 << 53))}
+    with pytest.raises(Malformed, match="large"):
+        entry.format_leaf(replace(leaf, core=replace(CORE, kind=Kind.ERASED, facts=erased)))
 
 
 def test_core_and_digest_depend_on_every_member():

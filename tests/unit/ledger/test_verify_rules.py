@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from tests.rigs.ledgers import LedgerMaker, TestToken, small_ledger
 
-from ownerd.ledger.entry import MAX_LAG, challenge, parse_leaf
+from ownerd.ledger.entry import MAX_LAG, challenge, origin, parse_leaf
 from ownerd.ledger.facts import NEEDS_APPROVAL, format_token
 from ownerd.ledger.findings import MAX_PER_NAME, Damage
+from ownerd.ledger.merkle import EMPTY_ROOT
+from ownerd.ledger.note import format_checkpoint, sign_note
 from ownerd.ledger.verify import verify_ledger
 from ownerd.model.errors import InvalidArgument, StorageError
 from ownerd.model.names import Kind
@@ -372,9 +374,18 @@ def test_a_head_kept_elsewhere_proves_truncation_and_forks(ledger_maker):
 def test_heads_that_prove_nothing_are_named(ledger_maker):
     stranger = LedgerMaker("stranger")
     stranger.set_up(TOKEN)
-    for head in (b"rubbish", stranger.head()):
+    misnamed = sign_note(
+        format_checkpoint("ownerd/x", 5, EMPTY_ROOT), origin(ledger_maker.log), ledger_maker.log_key
+    )
+    for head in (b"rubbish", stranger.head(), misnamed):
         report = ledger_maker.tables.verify(heads=[head])
         assert [one.name for one in report.findings] == [Damage.BAD_HEAD]
+
+
+def test_where_a_moved_entry_went_is_named(ledger_maker):
+    tables = ledger_maker.tables.copy()
+    tables.entries[5], tables.entries[9] = (5, tables.entries[9][1]), (9, tables.entries[5][1])
+    assert "Reordered: entry 9: here stands what was signed as entry 5" in map(str, tables.verify().findings)
 
 
 def test_genesis_unreadable_leaves_the_given_key():
