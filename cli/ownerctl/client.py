@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any
 
+from ownerctl.asking import CANCEL_SECONDS, DONE, Asking, Observer, plain
 from ownerctl.errors import AgentGone, BadAnswer, NoBus, NotRunning
 from ownerctl.failures import raise_remote
 from ownerd.dbuslib import (
@@ -26,7 +26,7 @@ from ownerd.dbuslib import (
     connect_bus,
     wait_bus_closed,
 )
-from ownerd.model.errors import Cancelled, ConfigError, OwnerdError
+from ownerd.model.errors import ConfigError, OwnerdError
 from ownerd.model.names import (
     AGENT_INTERFACE,
     AGENT_PATH,
@@ -37,42 +37,13 @@ from ownerd.model.names import (
     REQUEST_PATH_PREFIX,
 )
 
-DONE = 0
 _GONE = frozenset(f"{BUS_DAEMON}.Error.{name}" for name in ("NameHasNoOwner", "ServiceUnknown", "NoReply"))
 CALL_SECONDS = 30.0
-CANCEL_SECONDS = 3.0
-
-
-class Observer(Protocol):
-    """Takes what the daemon waits for."""
-
-    def show(self, state: str, details: Mapping[str, str | int], /) -> None:
-        """A new state began."""
-
-
-def plain(value: Any) -> Any:
-    """Strip the variants off a D-Bus value, all the way down."""
-    if isinstance(value, Variant):
-        return plain(value.value)
-    if isinstance(value, dict):
-        return {key: plain(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [plain(member) for member in value]
-    return value
 
 
 def variants(options: Mapping[str, str | list[str]]) -> dict[str, Variant]:
     """Options as ``a{sv}``."""
     return {name: Variant("s" if isinstance(value, str) else "as", value) for name, value in options.items()}
-
-
-class _Pending:
-    """One call under way: its handle, its observer, and the answer to come."""
-
-    def __init__(self, handle: str, observer: Observer) -> None:
-        self.handle = handle
-        self.observer = observer
-        self.answer: asyncio.Future[tuple[int, dict[str, Any]]] = asyncio.get_running_loop().create_future()
 
 
 class Client:
@@ -81,7 +52,7 @@ class Client:
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
         self._owner: str | None = None
-        self._pending: _Pending | None = None
+        self._asking: Asking | None = None
         self.owner_changed = asyncio.Event()
         bus.add_message_handler(self._on_message)
 
@@ -152,6 +123,15 @@ class Client:
         """Look the daemon up again at the next call; `watch` does so after a lock."""
         self._owner = None
         self.owner_changed.clear()
+
+    async def wait_gone(self, seconds: float) -> bool:
+        """Whether the daemon gave its name up within ``seconds``, as it does by ending."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.owner_changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def owner_pid(self) -> int | None:
         """Process that holds the name, as the bus knows it; None when it does not."""
@@ -230,54 +210,24 @@ class Client:
         owner = await self.owner()
         token = secrets.token_hex(16)
         sender = (self._bus.unique_name or "").removeprefix(":").replace(".", "_")
-        pending = _Pending(f"{REQUEST_PATH_PREFIX}/{sender}/{token}", observer)
-        self._pending = pending
+        asking = Asking(owner, f"{REQUEST_PATH_PREFIX}/{sender}/{token}", observer)
+        self._asking = asking
         try:
             asked = variants({**options, "handle_token": token})
             signature = "s" * len(texts) + "a{sv}"
             (handle,) = await self.call(path, interface, member, signature, *texts, asked)
-            if handle != pending.handle:
+            if handle != asking.handle:
                 raise BadAnswer("the daemon answered with another handle than the one asked for")
-            code, results = await self._await_answer(pending, owner)
+            cancel = Message(destination=owner, path=handle, interface=REQUEST_INTERFACE, member="Cancel")
+            code, results = await asking.wait(
+                wait_bus_closed(self._bus), lambda: self._call(cancel, CANCEL_SECONDS)
+            )
         finally:
-            self._pending = None
+            self._asking = None
+            asking.close()
         if code != DONE:
             raise_remote(str(results.get("error", "")), str(results.get("message", "")), code=code)
         return results
-
-    async def _await_answer(self, pending: _Pending, owner: str) -> tuple[int, dict[str, Any]]:
-        loop = asyncio.get_running_loop()
-        interrupted = asyncio.Event()
-        loop.add_signal_handler(signal.SIGINT, interrupted.set)
-        waiter = asyncio.create_task(interrupted.wait())
-        closed = asyncio.create_task(wait_bus_closed(self._bus))
-        waits: list[asyncio.Future[Any]] = [pending.answer, waiter, closed]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if closed.done() and not pending.answer.done():
-                raise NoBus("the session bus closed the connection")
-            if not pending.answer.done():
-                # From here on a second Ctrl-C ends the command at once.
-                loop.remove_signal_handler(signal.SIGINT)
-                return await self._cancel(pending, owner)
-            return pending.answer.result()
-        finally:
-            waiter.cancel()
-            closed.cancel()
-            loop.remove_signal_handler(signal.SIGINT)
-
-    async def _cancel(self, pending: _Pending, owner: str) -> tuple[int, dict[str, Any]]:
-        """Cancel at the daemon. What had finished already is returned: it was released and is recorded."""
-        message = Message(
-            destination=owner, path=pending.handle, interface=REQUEST_INTERFACE, member="Cancel"
-        )
-        with suppress(OwnerdError):
-            await self._call(message, CANCEL_SECONDS)
-        with suppress(TimeoutError, AgentGone):
-            code, results = await asyncio.wait_for(pending.answer, CANCEL_SECONDS)
-            if code == DONE:
-                return code, results
-        raise KeyboardInterrupt from Cancelled("cancelled")
 
     # -- signals --
 
@@ -286,29 +236,15 @@ class Client:
             return
         if message.sender == BUS_DAEMON and message.member == "NameOwnerChanged":
             self._on_owner_changed(message)
-        elif (
-            self._pending is not None
-            and message.sender == self._owner
-            and message.path == self._pending.handle
-            and message.interface == REQUEST_INTERFACE
-        ):
-            self._on_request_signal(self._pending, message)
+        elif self._asking is not None:
+            self._asking.receive(message)
 
     def _on_owner_changed(self, message: Message) -> None:
         if len(message.body) != 3 or message.body[0] != BUS_NAME or message.body[2] == self._owner:
             return
         self.owner_changed.set()
-        if self._pending is not None and not self._pending.answer.done():
-            self._pending.answer.set_exception(AgentGone("the daemon ended before it answered"))
-
-    @staticmethod
-    def _on_request_signal(pending: _Pending, message: Message) -> None:
-        if message.member == "Progress" and message.signature == "sa{sv}":
-            state, details = message.body
-            pending.observer.show(state, plain(details))
-        elif message.member == "Response" and message.signature == "ua{sv}" and not pending.answer.done():
-            code, results = message.body
-            pending.answer.set_result((code, plain(results)))
+        if self._asking is not None:
+            self._asking.lose()
 
 
 @asynccontextmanager

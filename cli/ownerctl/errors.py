@@ -40,6 +40,12 @@ class AgentGone(CommandError):
     hint = "ownerctl status shows how things stand; ownerctl ledger log shows what was recorded"
 
 
+class NotLocked(CommandError):
+    """The daemon was told to lock and has not ended, so its keys are still in memory."""
+
+    hint = "end the process yourself: systemctl --user stop ownerd"
+
+
 class BadAnswer(CommandError):
     """The daemon, or what sat in its place, answered something that its contract does not allow."""
 

@@ -115,6 +115,19 @@ def run(arguments: list[str] | None = None) -> int:
         # Who read our output has enough. Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:  # noqa: BLE001 -- a traceback repeats values; a place and a type do not
+        render.error(f"internal error: {_origin(error)}", "please report it with the command that you gave")
+        return 1
+
+
+def _origin(error: BaseException) -> str:
+    """Type and place of a bug of ours, without the text that an exception carries."""
+    from pathlib import Path
+    from traceback import extract_tb
+
+    frames = extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place
 
 
 def main() -> None:

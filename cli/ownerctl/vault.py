@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,9 @@ from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
+
+# Acts in flight fail by name and are recorded before the daemon ends.
+LOCK_SECONDS = 15.0
 
 
 @click.command(epilog=examples("ownerctl status --json"))
@@ -55,23 +59,25 @@ def unlock(output: Output) -> None:
 @output_options
 def lock(output: Output) -> None:
     """Lock the vault: the daemon forgets every key by ending."""
-    from ownerctl.errors import AgentGone, NotRunning
     from ownerctl.owner import converse
 
-    async def work(owner: Owner) -> bool:
-        try:
-            await owner.client.owner(activate=False)
-        except NotRunning:
-            return True
-        try:
-            await owner.client.owner_call("Agent", "Lock")
-        except AgentGone:
-            # The daemon may be gone before its reply is written: that is what was asked for.
-            return False
-        return False
-
-    already = converse(output, work)
+    already = converse(output, _lock)
     if output.json:
         render.emit_json({"locked": True})
     else:
         render.emit_line("locked already, ownerd is not running" if already else "locked")
+
+
+async def _lock(owner: Owner) -> bool:
+    """Lock, and wait for the end that locking is; True when there is nobody to lock."""
+    from ownerctl.errors import AgentGone, NotLocked, NotRunning
+
+    try:
+        await owner.client.owner(activate=False)
+    except NotRunning:
+        return True
+    with suppress(AgentGone):  # it may be gone before its reply is written; whether it is, comes next
+        await owner.client.owner_call("Agent", "Lock")
+    if not await owner.client.wait_gone(LOCK_SECONDS):
+        raise NotLocked("the daemon has not ended")
+    return False

@@ -239,12 +239,13 @@ class ScriptedAgent:
             raise error_table()[plan["error"]](plan.get("message", "told so"))
         if plan.get("do") == "die":
             os._exit(1)
-        if plan.get("do") == "wait":
+        if plan.get("do") in {"wait", "hold"}:
             try:
                 await asyncio.sleep(plan.get("seconds", 3600))
             except asyncio.CancelledError:
                 self.note("cancelled", what)
-                raise
+                if plan["do"] == "wait":  # to hold is to be in a commit that a cancel does not undo
+                    raise
 
     def _open(self, sealed: str) -> tuple[dict[str, Any], Any]:
         from ownerd.credential.jwe import open_jwe, seal_jwe
@@ -298,7 +299,8 @@ class ScriptedAgent:
 
     def lock(self, reason: str) -> None:
         self.note("lock", reason)
-        self.ended.set()
+        if self.plan("lock", {}).get("do") != "ignore":
+            self.ended.set()
 
     async def tokens(self) -> Any:
         from ownerd.model.token import TokenInfo

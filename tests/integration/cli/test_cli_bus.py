@@ -93,14 +93,14 @@ def test_signals_of_another_process_do_not_count(cli_desk: Desk, tmp_path: Path)
         client, observer = Client(ours), _Silent()
         await client.owner()
         asked = asyncio.create_task(client.owner_ask("Agent", "Unlock", (), {}, observer))
-        while client._pending is None or not cli_desk.called("unlock"):
+        while client._asking is None or not cli_desk.called("unlock"):
             await asyncio.sleep(0.02)
         for member, signature, body in (
             ("Progress", "sa{sv}", ["waiting-for-touch", {}]),
             ("Response", "ua{sv}", [0, {"forged": Variant("s", "yes")}]),
         ):
             forged = Message.new_signal(
-                client._pending.handle, names.REQUEST_INTERFACE, member, signature, body
+                client._asking.handle, names.REQUEST_INTERFACE, member, signature, body
             )
             forged.destination = ours.unique_name
             await theirs.send(forged)

@@ -90,11 +90,25 @@ def test_ctrl_c_cancels_at_the_daemon(cli_desk: Desk) -> None:
     assert cli_desk.wait_called("cancelled") == ["cancelled", "present"]
 
 
+def test_what_was_released_before_the_cancel_is_shown(cli_desk: Desk) -> None:
+    """It is recorded as disclosed; to hide it would be a lie."""
+    cli_desk.plan(present={"do": "hold"})
+    process = cli_desk.spawn("request", "--claim", "email", "--json")
+    cli_desk.wait_called("present")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out)["claims"] == {"email": "ada@example.org"}
+
+
 def test_a_daemon_that_dies_ends_the_wait(cli_desk: Desk) -> None:
     cli_desk.plan(present={"do": "die"})
     ran = cli_desk.run("request", "--claim", "email")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.startswith("ownerctl: error: the daemon ended before it answered\n")
+    assert [line.partition(": ")[2] for line in ran.err.splitlines()] == [
+        "error: the daemon ended before it answered",
+        "hint: ownerctl status shows how things stand; ownerctl ledger log shows what was recorded",
+    ]
 
 
 def test_verbose_says_what_is_waited_for_in_plain_lines(cli_desk: Desk) -> None:

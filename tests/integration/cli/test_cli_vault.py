@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.rigs.cli import Desk
+
+from ownerctl.main import run
 
 
 def test_status_is_a_table_or_json(cli_desk: Desk) -> None:
@@ -29,6 +32,18 @@ def test_lock_ends_the_daemon_and_wakes_none(cli_desk: Desk) -> None:
     cli_desk.agent.wait(10)
     ran = cli_desk.run("lock")
     assert (ran.code, ran.out) == (0, "locked already, ownerd is not running\n")
+
+
+def test_a_daemon_that_does_not_end_is_not_called_locked(
+    cli_desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli_desk.plan(lock={"do": "ignore"})
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", cli_desk.address)
+    monkeypatch.setattr("ownerctl.vault.LOCK_SECONDS", 0.3)
+    assert run(["lock"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, cli_desk.called("lock")) == ("", [["lock", "command"]])
+    assert shown.err.startswith("ownerctl: error: the daemon has not ended\n")
 
 
 def test_data_set_get_list_remove(cli_desk: Desk) -> None:

@@ -128,6 +128,19 @@ def test_a_given_hint_stands_before_the_general_one(
     assert capsys.readouterr().err == "ownerctl: error: told so\nownerctl: hint: do that\n"
 
 
+def test_a_bug_of_ours_shows_no_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_context: object) -> None:
+        raise ValueError("ada@example.org is odd")
+
+    monkeypatch.setattr(cli, "invoke", fail)
+    assert run(["version"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, "ada@example.org" in shown.err) == ("", False)
+    assert re.match(r"ownerctl: error: internal error: ValueError at test_cli_main.py:\d+\n", shown.err)
+
+
 def test_own_errors_keep_the_manners_of_the_table() -> None:
     for error in CommandError.__subclasses__():
         assert issubclass(error, OwnerdError)
