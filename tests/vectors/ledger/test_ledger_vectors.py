@@ -2,14 +2,17 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ownerd.ledger import entry, merkle, note
+from ownerd.ledger.findings import Damage
 from ownerd.model import errors
 from ownerd.model.encoding import parse_b64u
+from ownerd.model.names import Kind
 
 HERE = Path(__file__).parent
 TREE, NOTE, LEAF = (json.loads((HERE / f"{name}.json").read_text()) for name in ("tree", "note", "leaf"))
@@ -92,3 +95,11 @@ def test_a_commitment():
     vector = LEAF["commitment"]
     digest = entry.commit(vector["label"], parse_b64u(vector["salt"]), vector["value"])
     assert digest.hex() == vector["digest"]
+
+
+def test_the_page_names_every_finding_and_every_kind():
+    page = (HERE.parents[2] / "docs" / "LEDGER.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \| [0-9, ]+ \|", page, re.MULTILINE)
+    assert sorted(table) == sorted(Damage)
+    for kind in Kind:
+        assert f"`{kind}`" in page
