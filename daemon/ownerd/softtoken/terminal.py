@@ -95,13 +95,19 @@ class Terminal:
     def _discard_typed(self) -> None:
         with suppress(termios.error):  # a terminal also holds an unfinished line that no read shows
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
-        while select.select([self._descriptor], [], [], 0)[0]:
+        while self._is_readable():
             if not os.read(self._descriptor, MAX_LINE_BYTES):
                 self._end()
                 break
         self._line = b""
 
+    def _is_readable(self) -> bool:
+        return bool(select.select([self._descriptor], [], [], 0)[0])
+
     def _read(self) -> None:
+        # A question may have thrown away what this call was queued for; a read would then stop the loop.
+        if not self._is_readable():
+            return
         try:
             data = os.read(self._descriptor, MAX_LINE_BYTES)
         except OSError:  # EIO: the terminal went away

@@ -221,7 +221,7 @@ def test_bad_parameters_of_make_credential_are_refused_before_a_touch(ctap, pers
         (b"\x02\xa1\x18\x01\xf5", ERR.INVALID_CBOR),  # long form of 1
         (b"\x02\xa2\x01\x00\x01\x00", ERR.INVALID_CBOR),  # the same key twice
         (b"\x02\xa1\x01\x42\x00", ERR.INVALID_CBOR),  # two bytes promised, one there
-        (b"\x02\xa1\xf5\x00", ERR.CBOR_UNEXPECTED_TYPE),  # true is no 1
+        (b"\x04\xa1\xf5\x00", ERR.CBOR_UNEXPECTED_TYPE),  # true is no 1
         (b"\x02\x80", ERR.CBOR_UNEXPECTED_TYPE),
         (b"\x02" + b"\x81" * 2000 + b"\x00", ERR.INVALID_CBOR),
         (b"\x02" + b"\x9b" + struct.pack(">Q", 2**63), ERR.INVALID_CBOR),
