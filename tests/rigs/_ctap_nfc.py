@@ -126,7 +126,7 @@ class CtapNfcApplet:
             return OK
         request, self._chain = self._chain, b""
         self._start(request)
-        # A platform that does not ask for keep-alives gets none: it blocks until the answer.
+        # A platform that does not ask for keep-alive messages gets none: it blocks until the answer.
         return self._progress(apdu, None if not apdu.p1 & 0x80 else ANSWER_SECONDS)
 
     def _get_response(self, apdu: Apdu) -> bytes:
