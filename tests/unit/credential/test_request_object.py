@@ -156,9 +156,9 @@ def test_a_lone_surrogate_is_malformed():
 def test_requests_are_bounded(provider_rig):
     filler = "x" * (MAX_REQUEST_BYTES - 4000)
     assert provider_rig.read(provider_rig.unsigned(unknown=filler))
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match="request is larger"):
         provider_rig.read(provider_rig.unsigned(unknown=filler + "x" * 4000))
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgument, match="request is larger"):
         provider_rig.read("a" * (MAX_REQUEST_BYTES + 1))
 
 
