@@ -207,3 +207,45 @@ def test_a_half_made_set_up_does_not_exist_and_is_made_again(store_path: Path, s
         await store.close()
 
     asyncio.run(story())
+
+
+def test_a_program_that_holds_the_database_is_named_and_harmless(
+    store_path: Path, sqlite_store: SqliteStore
+) -> None:
+    async def story() -> None:
+        await sqlite_store.commit(make_batch(0))
+        # The store would wait for two seconds; here it need not.
+        await sqlite_store._run(lambda: sqlite_store._database._db.execute("PRAGMA busy_timeout=20"))
+        other = sqlite3.connect(store_path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="another program holds the database"):
+            await sqlite_store.commit(make_batch(1))
+        assert len(await sqlite_store.leaf_hashes()) == 1
+        other.execute("ROLLBACK")
+        other.close()
+        await sqlite_store.commit(make_batch(1))
+
+    asyncio.run(story())
+
+
+def test_an_error_keeps_its_cause(store_path: Path) -> None:
+    store_path.parent.parent.mkdir()
+    store_path.parent.touch(mode=0o600)
+
+    async def story() -> None:
+        store = SqliteStore.open(store_path)
+        with pytest.raises(StorageError) as caught:
+            await store.commit(make_batch(0, put=(Record("k", "\ud800", 1, b"s"),)))
+        assert "/" not in str(caught.value)
+        store_path.parent.unlink()
+        with pytest.raises(StorageError) as caught:
+            await store.commit(make_batch(0, put=(Record("k", "\ud800", 1, b"s"),)))
+        assert isinstance(caught.value.__cause__, UnicodeEncodeError)
+        assert not await store.exists()
+        await store.commit(make_batch(0))
+        with pytest.raises(StorageError) as caught:
+            await store.opening(1 << 70)
+        assert isinstance(caught.value.__cause__, OverflowError)
+        await store.close()
+
+    asyncio.run(story())

@@ -92,6 +92,7 @@ def test_what_is_written_is_read_back(values: dict[str, str]) -> None:
         " x ",
         "\\:",
         "x\\",
+        "+43 1; <b>",
         "é" * 80,
     ],
 )
