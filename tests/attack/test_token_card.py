@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import threading
 import time
+from collections.abc import Iterable
 from threading import Event
 from typing import Any
 
@@ -16,7 +17,7 @@ from fido2.ctap2.pin import ClientPin
 from tests.misbehaving.softtoken import Misbehaving, Misdeed
 from tests.rigs._ctap_nfc import OK, CtapNfcApplet
 from tests.rigs.pcsc import NfcToken, VpcdCard
-from tests.rigs.tokens import FakeUi
+from tests.rigs.tokens import FakeUi, wait_until
 
 from ownerd.core.seal import key_check
 from ownerd.model.errors import (
@@ -44,6 +45,17 @@ def make(**options: Any) -> Fido2Tokens:
     return Fido2Tokens(key_check=key_check, finders=[find_pcsc], **options)
 
 
+def held(tokens: Fido2Tokens) -> Iterable[Any]:
+    """What the adapter keeps for each token."""
+    return tokens._holds._tokens.values()
+
+
+async def insert_again(token: NfcToken) -> None:
+    """Put the card back, not before pcscd's own poll saw it go: a faster change leaves its reader unpowered."""
+    await asyncio.sleep(1)
+    await asyncio.to_thread(token.insert)
+
+
 async def enrol(tokens: Fido2Tokens, *, user_verification: bool = False) -> TokenCredential:
     (info,) = await tokens.present()
     return await tokens.enrol(info.id, user_verification=user_verification, ui=FakeUi())
@@ -61,7 +73,7 @@ def test_a_card_that_leaves_while_it_waits_for_the_touch_is_removed(nfc_token: N
             await waiting
         with pytest.raises(TokenMissing):
             await tokens.approve(credential, CHALLENGE, HANDLES, ui=FakeUi())
-        await asyncio.to_thread(nfc_token.insert)
+        await insert_again(nfc_token)
         nfc_token.person.answer = Answer.TOUCHED
         await tokens.approve(credential, CHALLENGE, HANDLES, ui=FakeUi())
 
@@ -94,7 +106,7 @@ def test_a_card_that_asks_for_patience_for_ever_times_out_and_its_thread_comes_f
         credential = await enrol(tokens)
         await asyncio.to_thread(token.remove)
         token.applet = FloodsApplet(honest._power_up)
-        await asyncio.to_thread(token.insert)
+        await insert_again(token)
         for _ in range(2):  # were the thread still held, the second would be Busy
             began = time.monotonic()
             with pytest.raises(TouchTimeout):
@@ -125,8 +137,9 @@ def test_a_reader_that_blocks_times_out_is_busy_and_is_usable_after_the_card_lef
         for authenticator in blocking:
             authenticator.released.set()
         token.applet._power_up = honest
+        await asyncio.to_thread(wait_until, lambda: not any(one.worker.stuck for one in held(tokens)))
         await asyncio.to_thread(token.remove)
-        await asyncio.to_thread(token.insert)
+        await insert_again(token)
         await tokens.approve(credential, CHALLENGE, HANDLES, ui=FakeUi())
 
     asyncio.run(use())
