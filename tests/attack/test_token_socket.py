@@ -7,6 +7,8 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,7 +22,7 @@ from fido2.hid import CTAPHID, TYPE_INIT
 from tests.rigs.tokens import FakeUi
 
 from ownerd.core.seal import key_check
-from ownerd.model.errors import Busy, OwnerdError, ProtocolBroken, TokenRemoved
+from ownerd.model.errors import Busy, NotAllowed, OwnerdError, ProtocolBroken, TokenRemoved
 from ownerd.model.token import TokenCredential
 from ownerd.tokens.fido2_port import Fido2Tokens
 from ownerd.tokens.limit import Limit
@@ -234,6 +236,34 @@ def test_a_socket_or_directory_of_another_user_is_left_out(directory: Path) -> N
     assert names(directory) == []
     os.chown(directory, 0, 0)
     fake.close()
+
+
+LISTEN_AS_ANOTHER = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+os.setuid(12345)
+listener.listen(8)
+print("listening", flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(65)
+    print("heard", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0 and not os.environ.get("CI"), reason="needs root to become another user")
+def test_a_process_of_another_user_behind_a_socket_of_ours_hears_nothing(directory: Path) -> None:
+    path = directory / "softtoken-1.sock"
+    command = [sys.executable, "-c", LISTEN_AS_ANOTHER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
+        assert names(directory) == ["software-1"]
+        with pytest.raises(NotAllowed):
+            open_software(path, Limit())
+        process.kill()
+        assert process.stdout.read() == ""
 
 
 def test_a_socket_that_nobody_serves_any_more_is_no_token(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,16 +11,25 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fido2.ctap import CtapError
+from fido2.ctap2.base import Ctap2
+from fido2.hid import CtapHidDevice
 from fido2.hid.base import HidDescriptor
-from tests.rigs.tokens import wait_until
+from tests.rigs.softtoken import SoftTokenProcess
+from tests.rigs.tokens import FakeUi, wait_until
 
-from ownerd.model.errors import Busy
+from ownerd.core.seal import key_check
+from ownerd.model.errors import Busy, TokenMissing, TokenRemoved
+from ownerd.model.token import TokenCredential
+from ownerd.tokens.fido2_port import Fido2Tokens
 from ownerd.tokens.finders import open_usb
 from ownerd.tokens.limit import CANCEL_GRACE_SECONDS, GaveUp, Limit
 from ownerd.tokens.packets import open_hidraw
+from ownerd.tokens.softtoken_socket import find_software
 
 
 @pytest.fixture
@@ -110,3 +120,43 @@ def test_pyscard_is_not_imported_before_a_reader_is_looked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_token_in_whose_touch_another_program_waits_is_busy(softtoken_process: SoftTokenProcess) -> None:
+    tokens = Fido2Tokens(
+        key_check=key_check, finders=[lambda: find_software(lambda: softtoken_process.socket_path.parent)]
+    )
+    other = softtoken_process.connect()
+    waiting = threading.Thread(target=select_ignoring_the_end, args=(other,), daemon=True)
+    waiting.start()
+    softtoken_process.wait_for("Enter = touch")
+    enrolled = TokenCredential("fido2", "0" * 16, b"c" * 32, {}, False, "", 1, True, "token")
+    with pytest.raises(Busy):
+        asyncio.run(tokens.locate([enrolled]))
+    softtoken_process.type("\n")
+    waiting.join(5)
+    other.close()
+    with pytest.raises(TokenMissing):
+        asyncio.run(tokens.locate([enrolled]))
+
+
+def select_ignoring_the_end(device: CtapHidDevice) -> None:
+    """Ask for a touch, as another program would."""
+    with suppress(CtapError, OSError):
+        Ctap2(device).selection()
+
+
+def test_a_token_process_that_dies_in_the_touch_is_removed(softtoken_process: SoftTokenProcess) -> None:
+    tokens = Fido2Tokens(
+        key_check=key_check, finders=[lambda: find_software(lambda: softtoken_process.socket_path.parent)]
+    )
+
+    async def use() -> None:
+        (info,) = await tokens.present()
+        enrolling = asyncio.create_task(tokens.enrol(info.id, user_verification=False, ui=FakeUi()))
+        await asyncio.to_thread(softtoken_process.wait_for, "Enter = touch")
+        softtoken_process.kill()
+        with pytest.raises(TokenRemoved):
+            await enrolling
+
+    asyncio.run(use())
