@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import HealthCheck, settings
 
 from ownerd.ledger.approval import client_data
 from ownerd.ledger.entry import Leaf, LeafCore, challenge, commit, format_leaf, origin
@@ -29,6 +30,9 @@ from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.names import RP_ID, Kind
 from ownerd.model.token import Fido2Approval
+
+# A loaded machine is slow, not wrong.
+steady = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 SCHEMA = """
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;

@@ -8,7 +8,7 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rigs.ledgers import TestToken
+from tests.rigs.ledgers import TestToken, steady
 
 from ownerd.ledger import entry
 from ownerd.ledger.facts import _FACTS, format_token
@@ -79,6 +79,7 @@ def spoil(**members):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+@steady
 @given(leaves)
 def test_leaves_read_back(leaf):
     data = entry.format_leaf(leaf)
@@ -88,6 +89,7 @@ def test_leaves_read_back(leaf):
     assert rfc8785.dumps(json.loads(data)) == data
 
 
+@steady
 @given(st.binary(max_size=200) | st.text().map(str.encode))
 def test_noise_is_malformed(data):
     with pytest.raises(Malformed):

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rigs.ledgers import steady
 
 from ownerd.ledger.merkle import (
     EMPTY_ROOT,
@@ -178,6 +179,7 @@ def test_impossible_sizes_and_lengths_are_malformed():
             verify_consistency(*arguments)
 
 
+@steady
 @given(
     st.integers(0, 1 << 40),
     st.integers(0, 1 << 40),

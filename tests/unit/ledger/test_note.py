@@ -4,6 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.rigs.ledgers import steady
 
 from ownerd.ledger.merkle import EMPTY_ROOT
 from ownerd.ledger.note import (
@@ -35,17 +36,20 @@ names = st.text(
 lines = st.builds(NoteSignature, names, st.binary(min_size=4, max_size=4), st.binary(min_size=1, max_size=80))
 
 
+@steady
 @given(texts)
 def test_what_is_signed_opens(text):
     assert open_note(sign_note(text, NAME, KEY), VERIFIER) == text
 
 
+@steady
 @given(texts, st.lists(lines, min_size=1, max_size=MAX_SIGNATURES))
 def test_notes_read_back(text, signatures):
     note = SignedNote(text, tuple(signatures))
     assert parse_note(format_note(note)) == note
 
 
+@steady
 @given(names, st.binary(min_size=32, max_size=32))
 def test_verifier_keys_read_back(name, public):
     key = Ed25519PrivateKey.from_private_bytes(public).public_key()
@@ -53,12 +57,14 @@ def test_verifier_keys_read_back(name, public):
     assert (parsed.name, parsed.public) == (name, key)
 
 
+@steady
 @given(printable.filter(bool), st.integers(0, (1 << 63) - 1), st.binary(min_size=32, max_size=32))
 def test_checkpoints_read_back(origin, size, root):
     found = parse_checkpoint(format_checkpoint(origin, size, root))
     assert (found.origin, found.size, found.root) == (origin, size, root)
 
 
+@steady
 @given(st.binary(max_size=300))
 def test_noise_is_malformed_or_canonical(data):
     try:

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rigs.ledgers import counting_rng
+from tests.rigs.ledgers import counting_rng, steady
 
 from ownerd.ledger.entry import Leaf, LeafCore, commit
 from ownerd.ledger.merkle import EMPTY_ROOT
@@ -58,11 +58,13 @@ openings = st.dictionaries(
 )
 
 
+@steady
 @given(openings)
 def test_openings_read_back(values):
     assert parse_opening(format_opening(values)) == values
 
 
+@steady
 @given(openings)
 def test_what_is_sealed_opens_for_its_entry_only(values):
     sealed = seal_opening(values, CORE, KEY.public_key(), counting_rng(b"x"))
