@@ -148,7 +148,7 @@ def _collect(
         if digest in by_digest:
             seen.add(digest)
             _salt, name, value = by_digest[digest]
-            if name in level or name in RESERVED or not isinstance(name, str):
+            if not isinstance(name, str) or name in members or name in RESERVED:
                 raise InvalidArgument("a disclosure has a name that is taken")
             members[name] = value
     members.pop("_sd", None)

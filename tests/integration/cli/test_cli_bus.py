@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.rigs.bus import PrivateBus
 from tests.rigs.cli import Desk
 
 from ownerctl.client import Client
@@ -23,6 +24,17 @@ def test_without_a_daemon_the_hint_says_how_to_start_it(bare_desk: Desk) -> None
         "ownerctl: error: ownerd is not running and cannot be activated",
         "ownerctl: hint: systemctl --user start ownerd, or run ownerd in another terminal",
     ]
+
+
+def test_a_call_activates_the_daemon_and_a_lock_does_not(bare_desk: Desk, private_bus: PrivateBus) -> None:
+    marker = bare_desk.home / "activated"
+    (private_bus.services / "org.ownerd.Agent1.service").write_text(
+        f"[D-BUS Service]\nName=org.ownerd.Agent1\nExec=/usr/bin/touch {marker}\n"
+    )
+    assert bare_desk.run("lock").out == "locked already, ownerd is not running\n"
+    assert not marker.exists()
+    assert bare_desk.run("status").code == 1
+    assert marker.exists()
 
 
 def test_without_a_bus_it_says_so(bare_desk: Desk) -> None:
