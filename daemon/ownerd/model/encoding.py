@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from typing import Any, NoReturn
 
 from ownerd.model.errors import InvalidArgument
@@ -49,6 +50,13 @@ def _constant(name: str) -> NoReturn:
     raise InvalidArgument(f"JSON has no {name}")
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidArgument("a JSON number is out of range")
+    return value
+
+
 def _require_plain(value: Json, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidArgument(f"JSON is nested deeper than {MAX_DEPTH}")
@@ -76,7 +84,9 @@ def parse_json(text: str | bytes, *, max_bytes: int = 1 << 20) -> Json:
     if len(raw) > max_bytes:
         raise InvalidArgument(f"JSON is larger than {max_bytes} bytes")
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number
+        )
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidArgument("not JSON") from error
     _require_plain(value, 0)
