@@ -28,8 +28,11 @@ def test_without_a_daemon_the_hint_says_how_to_start_it(bare_desk: Desk) -> None
 
 def test_a_call_activates_the_daemon_and_a_lock_does_not(bare_desk: Desk, private_bus: PrivateBus) -> None:
     marker = bare_desk.home / "activated"
+    program = bare_desk.home / "ownerd"
+    program.write_text(f"#!/bin/sh\ntouch {marker}\nexit 1\n")
+    program.chmod(0o755)
     (private_bus.services / "org.ownerd.Agent1.service").write_text(
-        f"[D-BUS Service]\nName=org.ownerd.Agent1\nExec=/usr/bin/touch {marker}\n"
+        f"[D-BUS Service]\nName=org.ownerd.Agent1\nExec={program}\n"
     )
     assert bare_desk.run("lock").out == "locked already, ownerd is not running\n"
     assert not marker.exists()
