@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     if item.get_closest_marker(MARKER) is None or REPORTS in os.environ:
         return None
     hook = item.ihook
@@ -59,7 +59,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     for report in _reports(item):
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What an earlier local test of this file has set up ends here, or the next file finds it standing.
+    item.session._setupstate.teardown_exact(nextitem)
     return True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["ownerd_dist"] = node.config.option.dist
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -79,8 +86,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def _reports(item: pytest.Item) -> list[Any]:
     if item.nodeid not in _results:
-        # Workers of a parallel run each see every test: there, one rig a test.
-        alone = hasattr(item.config, "workerinput")
+        # Workers of a parallel run each see every test: there, one rig a test, unless files stay together.
+        workerinput = getattr(item.config, "workerinput", {"ownerd_dist": "loadfile"})
+        alone = workerinput.get("ownerd_dist") != "loadfile"
         items = [
             other
             for other in item.session.items
