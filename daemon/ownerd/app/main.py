@@ -80,11 +80,13 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.prompt.notify import DesktopNotifications
     from ownerd.prompt.pinentry import Pinentry
     from ownerd.prompt.port import Prompts
-    from ownerd.storage.files import atomic_write, secure_directory
+    from ownerd.storage.files import atomic_write, lock_file, secure_directory
     from ownerd.storage.store import SqliteStore
     from ownerd.tokens.fido2_port import Fido2Tokens
 
     secure_directory(paths.runtime_dir())
+    # Before anything is written: a second daemon must not replace the first one's key and then fail.
+    lock = lock_file(paths.runtime_dir() / "ownerd.lock")
     clock = SystemClock()
     notifications = await BusNotifications.connect()
     prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
@@ -113,9 +115,11 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     await ended.wait()
     for watcher in watchers:
         watcher.cancel()
-    await service.stop()
+    # All of ours goes before the name does: whoever is started next writes these anew.
     with suppress(OSError):
         paths.session_key_path().unlink()
+    os.close(lock)
+    await service.stop()
     logger.info("locked and ended")
     return 0
 

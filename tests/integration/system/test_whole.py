@@ -87,3 +87,13 @@ def test_an_idle_daemon_locks_by_ending(stage: Stage):
     status = world.tool_json("status")
     assert (status["set_up"], status["unlocked"]) == (True, False)
     assert world.verify()["entries"] == 3
+
+
+def test_a_second_daemon_fails_and_leaves_the_first_ones_key_alone(world: World):
+    key = world.stage.home / "run" / "ownerd" / "session-key.json"
+    before = key.read_bytes()
+    second = world.stage.run("ownerd", "ownerd")
+    assert second.wait() == 1
+    assert "another ownerd" in second.text
+    assert key.read_bytes() == before
+    world.set_up()
