@@ -215,7 +215,12 @@ def test_the_first_token_must_vouch_for_itself():
     maker.append(Kind.GENESIS, facts=facts)
     maker.enrol(TOKEN, by=None)
     maker.append(Kind.OWNER_READ, token=TOKEN)
-    assert found(maker) == [(Damage.MISSING_APPROVAL, 1, 1), (Damage.BAD_APPROVAL, 2, 2)]
+    maker.enrol(OTHER, by=OTHER)  # second, though no first one stands
+    assert found(maker) == [
+        (Damage.MISSING_APPROVAL, 1, 1),
+        (Damage.BAD_APPROVAL, 2, 2),
+        (Damage.BAD_APPROVAL, 3, 3),
+    ]
 
 
 def test_a_removed_token_approves_nothing_more(maker):
