@@ -116,6 +116,13 @@ def _block_flatpak(directory: Path) -> None:
     os.mkfifo(directory / "root/.flatpak-info")
 
 
+def _feed_flatpak(directory: Path) -> None:
+    """A pipe with a writer, which never comes to an end."""
+    os.mkfifo(directory / "root/.flatpak-info")
+    pipe = os.open(directory / "root/.flatpak-info", os.O_RDWR)
+    os.write(pipe, b"[Application]\nname=org.example.Boxed\n")  # the pipe stays open until the tests end
+
+
 def _bloat_cgroup(directory: Path) -> None:
     (directory / "cgroup").write_text("0::/app-x-1.scope\n" + "x" * 100_000)
 
@@ -141,6 +148,7 @@ _TRICKS: list[Callable[[Path], None]] = [
     _spoil_flatpak,
     _link_flatpak,
     _block_flatpak,
+    _feed_flatpak,
     _bloat_cgroup,
     _spoil_stat,
     _start_later,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from tests.rigs.bus import Served, client
+from tests.rigs.bus import PrivateBus, Served, client
+from tests.rigs.bus_agent import FakeAgent
 
+from ownerd.bus.request import Limits
+from ownerd.bus.service import BusService
 from ownerd.dbuslib import MessageType
 
 BUSY = "org.ownerd.Error.Busy"
@@ -73,5 +76,19 @@ def test_more_than_the_socket_takes_at_once_does_not_end_the_connection(served: 
             assert (await app.response(path))[0] == 0
             assert [len(m.body[1]["text"].value) for m in app.signals[:-1]] == [300_000] * 40
         assert served.log() == ""
+
+    asyncio.run(run())
+
+
+def test_all_apps_together_have_a_bound(private_bus: PrivateBus) -> None:
+    async def run() -> None:
+        service = BusService(FakeAgent(private_bus.directory / "calls"), limits=Limits(total=3, per_app=9))
+        await service.start(private_bus.address)
+        async with client(private_bus.address) as one, client(private_bus.address) as two:
+            replies = [await app.present({"do": "wait"}) for app in (one, two, one, two, one)]
+            assert [reply.error_name for reply in replies] == [None, None, None, BUSY, BUSY]
+            assert (await two.owner("Agent", "Unlock", "a{sv}", {})).error_name is None
+            await service.stop()
+            assert (await two.response(replies[1].body[0]))[0] == 1
 
     asyncio.run(run())
