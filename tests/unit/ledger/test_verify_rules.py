@@ -318,6 +318,12 @@ def test_a_checkpoint_of_another_size_is_named(maker):
     assert found(maker) == [(Damage.BAD_CHECKPOINT, 2, 2)]
 
 
+def test_a_checkpoint_of_another_origin_is_named_though_signed(maker):
+    text = format_checkpoint("ownerd/x", 3, maker.frontier.root())
+    maker.tables.checkpoints[-1] = (3, sign_note(text, origin(maker.log), maker.log_key))
+    assert found(maker) == [(Damage.BAD_CHECKPOINT, 2, 2)]
+
+
 def test_a_checkpoint_with_a_second_signature_is_named(maker):
     size, note = maker.tables.checkpoints[-1]
     maker.tables.checkpoints[-1] = (size, note + note.split(b"\n\n")[1])
