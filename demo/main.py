@@ -110,7 +110,9 @@ def play(stage: Stage, *, always: bool) -> int:
     (stage.trust_directory / "bookshop-ca.pem").write_bytes(anchor)
     tell("its CA is in the owner's trust.d; its request is signed and names the key for the answer")
     terminal = stage.tool("watch")
-    terminal.wait_for("\n")
+    if not owner.approve(terminal, "Touch to let prompts show values on this terminal?"):
+        raise StageError("no terminal was lent")
+    terminal.wait_for("prompts appear here")
     app = subprocess.Popen(
         [*shop, "ask", "--claims", CLAIMS],
         env=stage.env,

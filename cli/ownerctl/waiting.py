@@ -144,12 +144,16 @@ def refuse(request_id: str | None, output: Output) -> None:
         render.emit_line(f"refused {chosen}")
 
 
-@click.command(epilog=examples("ownerctl watch"))
+@click.command(epilog=examples("ownerctl watch", "ownerctl watch --names-only"))
+@click.option(
+    "--names-only", is_flag=True, help="Show which claims are asked for, not their values; no touch."
+)
 @output_options
-def watch(output: Output) -> None:
+def watch(names_only: bool, output: Output) -> None:  # noqa: FBT001 -- click's
     """Lend this terminal to prompts until Ctrl-C.
 
-    A lock ends the daemon, not the watch: it goes on when the daemon is back.
+    A touch allows values to be shown here, because any program can lend a terminal. A lock ends the daemon,
+    not the watch: it goes on, with names only, when the daemon is back.
     """
     from ownerctl.errors import UsageTrouble
     from ownerctl.owner import converse
@@ -157,22 +161,28 @@ def watch(output: Output) -> None:
 
     if terminal_name() is None:
         raise UsageTrouble("there is no terminal to lend", hint="run ownerctl watch in a terminal of its own")
-    converse(output, _watch)
+    converse(output, lambda owner: _watch(owner, values=not names_only))
 
 
-async def _watch(owner: Owner) -> None:
+async def _watch(owner: Owner, *, values: bool) -> None:
     from ownerctl.client import variants
     from ownerctl.errors import AgentGone, NotRunning
 
+    await owner.client.owner()
+    if values:
+        await owner.client.owner_call("Requests", "Watch", "a{sv}", variants(owner.terminal))
+        await owner.ask("Requests", "ShowValues")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    await owner.client.owner()
-    render.note("prompts appear here until ctrl-c")
+    render.note(f"prompts appear here until ctrl-c{'' if values else ', without values'}")
+    first = values
     while not stop.is_set():
         try:
             # Not activated here: a daemon that locked stays down until somebody needs it.
             await owner.client.owner(activate=False)
-            await owner.client.owner_call("Requests", "Watch", "a{sv}", variants(owner.terminal))
+            if not first:
+                await owner.client.owner_call("Requests", "Watch", "a{sv}", variants(owner.terminal))
+            first = False
         except (AgentGone, NotRunning):
             render.note("ownerd ended; waiting for it to come back")
         waits = {asyncio.create_task(stop.wait()), asyncio.create_task(owner.client.owner_changed.wait())}

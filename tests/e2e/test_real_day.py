@@ -44,7 +44,7 @@ def test_a_day_from_setup_to_lock(world: World) -> None:
     assert "what you were shown:" in shown
 
     world.make_shop()
-    terminal = stage.tool("watch")
+    terminal = world.lend()
     app = world.ask(claims="email")
     world.approve(terminal)
     assert app.wait(20) == 0

@@ -117,6 +117,9 @@ class FakeAgent:
     def watch(self, terminal: Terminal | None) -> None:
         self.note("watch", None if terminal is None else terminal.tty)
 
+    async def show_values(self, caller: Caller, job: Job) -> None:
+        await self._act("show_values", caller, "", job)
+
 
 async def _serve(address: str, calls: Path, own_uid: int | None) -> None:
     from ownerd.bus.service import BusService

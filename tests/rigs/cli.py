@@ -362,6 +362,9 @@ class ScriptedAgent:
     def watch(self, terminal: Any) -> None:
         self.note("watch", None if terminal is None else terminal.tty)
 
+    async def show_values(self, caller: Any, job: Any) -> None:
+        await self.act("show_values", job)
+
 
 async def _serve(home: Path) -> None:
     from ownerd.bus.service import BusService

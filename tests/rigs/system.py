@@ -51,6 +51,13 @@ class World:
         touch(self.token)
         return prompt
 
+    def lend(self) -> Screen:
+        """A terminal that shows prompts with values, after a touch."""
+        terminal = self.stage.tool("watch")
+        self.approve(terminal)
+        terminal.wait_for("prompts appear here")
+        return terminal
+
     def set(self, name: str, value: str) -> None:
         tool = self.stage.tool("data", "set", name)
         tool.wait_for(": ")

@@ -144,10 +144,11 @@ class DataAccess(ServiceInterface):
 class PendingRequests(ServiceInterface):
     """Requests that wait for the owner, and the terminal that is lent to prompts."""
 
-    def __init__(self, agent: AgentService, callers: Callers, watch: Watch) -> None:
+    def __init__(self, agent: AgentService, callers: Callers, requests: RequestTable, watch: Watch) -> None:
         super().__init__(names.OWNER_INTERFACE_PREFIX + "Requests")
         self._agent = agent
         self._callers = callers
+        self._requests = requests
         self._watch = watch
 
     @method()
@@ -188,6 +189,19 @@ class PendingRequests(ServiceInterface):
         # It may have left during the look-up, when there was nothing to end yet.
         if not await self._callers.is_present(caller.bus_name):
             self._watch.end(caller.bus_name)
+
+    @method()
+    @guarded
+    def ShowValues(self, options: "a{sv}") -> "o":
+        """Show values in prompts on the terminal that the caller lends."""
+
+        async def work(caller: Caller, job: Job) -> Answer:
+            self._watch.require(caller.bus_name)
+            await self._agent.show_values(caller, job)
+            return Answer({})
+
+        chosen = parse_options(options, REQUEST_OPTIONS)
+        return self._requests.open(current_sender(), chosen, work, pool=_POOL)
 
     @method()
     @guarded

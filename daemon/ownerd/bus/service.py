@@ -74,7 +74,7 @@ class BusService:
         bus.export(names.OWNER_PATH, AgentControl(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, TokenList(self._agent, callers))
         bus.export(names.OWNER_PATH, DataAccess(self._agent, requests))
-        bus.export(names.OWNER_PATH, PendingRequests(self._agent, callers, self._watch))
+        bus.export(names.OWNER_PATH, PendingRequests(self._agent, callers, requests, self._watch))
         self._bus, self._requests = bus, requests
         try:
             await call_bus_daemon(bus, "AddMatch", "s", [_LEFT_RULE])

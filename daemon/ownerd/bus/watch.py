@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ownerd.core.service import AgentService
 from ownerd.model.caller import Terminal
-from ownerd.model.errors import Busy
+from ownerd.model.errors import Busy, NotAllowed
 
 
 class Watch:
@@ -20,6 +20,11 @@ class Watch:
             raise Busy("another program lends its terminal already")
         self._agent.watch(terminal)
         self._holder = bus_name
+
+    def require(self, bus_name: str) -> None:
+        """Raise `NotAllowed` unless ``bus_name`` lends a terminal."""
+        if self._holder != bus_name:
+            raise NotAllowed("this caller lends no terminal")
 
     def end(self, bus_name: str) -> None:
         """End it if ``bus_name`` lends; called for its ``Unwatch`` and when it leaves the bus."""

@@ -91,6 +91,12 @@ class Agent:
         """Lend a terminal to prompts."""
         self._session.desk.watch(terminal)
 
+    async def show_values(self, caller: Caller, job: Job) -> None:
+        """Show values in prompts on the lent terminal, after a touch; unlocks first when it must."""
+        async with self._act("watch", caller, job) as act:
+            await unlocking.unlock(self._session, act)
+            await owner.show_values(self._session, act)
+
     # -- acts --
 
     async def present(self, caller: Caller, request: str, job: Job) -> Released:

@@ -17,7 +17,7 @@ from ownerd.core.service import Pending
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Busy, Dismissed, NotFound, TimedOut
+from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, TimedOut
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo
@@ -71,6 +71,7 @@ class Desk:
         self._count = 0
         self._turn = asyncio.Lock()
         self._watching: Terminal | None = None
+        self._watching_values = False
 
     # -- the list --
 
@@ -109,10 +110,17 @@ class Desk:
         act.changed.set()
 
     def watch(self, terminal: Terminal | None) -> None:
-        """Lend a terminal to all prompts that have none."""
+        """Lend a terminal to all prompts that have none; values are not shown there before `show_values`."""
         self._watching = terminal
+        self._watching_values = False
         for act in self._acts.values():
             act.changed.set()
+
+    def show_values(self, terminal: Terminal | None) -> None:
+        """Show values on the lent ``terminal`` from now on; a touch has allowed it. Raises `NotAllowed`."""
+        if terminal is None or terminal != self._watching:
+            raise NotAllowed("the terminal is not the one that is lent to prompts")
+        self._watching_values = True
 
     def _find(self, act_id: str) -> Act:
         try:
@@ -139,8 +147,10 @@ class Desk:
         finally:
             self._turn.release()
 
-    async def confirm(self, act: Act, text: Callable[[frozenset[str]], str], verb: str = "Approve") -> None:
-        """Show ``text(act.without)`` until the owner decides; shows it anew when the owner narrows.
+    async def confirm(
+        self, act: Act, text: Callable[[frozenset[str], bool], str], verb: str = "Approve"
+    ) -> None:
+        """Show ``text(act.without, values_shown)`` until the owner decides; anew when the owner narrows.
 
         Raises `Dismissed` when refused, `TimedOut`.
         """
@@ -151,7 +161,7 @@ class Desk:
             prompt = asyncio.ensure_future(
                 self._prompts.confirm(
                     terminal,
-                    description=text(act.without),
+                    description=text(act.without, self._may_show_values(act, terminal)),
                     approve_label=verb,
                     refuse_label="Refuse",
                     timeout_seconds=self._prompt_seconds,
@@ -205,6 +215,18 @@ class Desk:
         """Tell the owner that something waits for an unlock."""
         await self._prompts.touch_wanted("ownerd", f"a request waits: run ownerctl unlock ({act.kind})")
 
+    def _may_show_values(self, act: Act, terminal: Terminal | None) -> bool:
+        """Whether a prompt on ``terminal`` may show what is in the vault.
+
+        Any process of the user can lend a pseudo-terminal and read its other side. So values are shown on
+        the desktop's own display, on a lent terminal after a touch, and to the tool that sent them itself.
+        """
+        if terminal is None:
+            return True
+        if terminal == self._watching and self._watching_values:
+            return True
+        return act.kind == "change" and terminal == act.job.terminal
+
     async def _terminal(self, act: Act) -> Terminal | None:
         while True:
             self._require_standing(act)
@@ -248,6 +270,7 @@ _PURPOSE: Final = {
     "setup": "set up the vault",
     "read": "show your data to you",
     "change": "change your data",
+    "watch": "show values on a terminal",
 }
 
 

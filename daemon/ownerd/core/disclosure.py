@@ -110,8 +110,8 @@ def _holder(vault: Vault, request: Request) -> Holder:
 async def _decide(session: Session, act: Act, vault: Vault, request: Request, holder: Holder) -> Plan:
     plans: list[Plan] = []
 
-    def text(without: frozenset[str]) -> str:
-        plans.append(_plan(session, act, vault, request, holder, without))
+    def text(without: frozenset[str], values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+        plans.append(_plan(session, act, vault, request, holder, without, values_shown=values_shown))
         return str(plans[-1].statement["rendered"]["text"])
 
     await session.desk.confirm(act, text)
@@ -119,7 +119,14 @@ async def _decide(session: Session, act: Act, vault: Vault, request: Request, ho
 
 
 def _plan(
-    session: Session, act: Act, vault: Vault, request: Request, holder: Holder, without: frozenset[str]
+    session: Session,
+    act: Act,
+    vault: Vault,
+    request: Request,
+    holder: Holder,
+    without: frozenset[str],
+    *,
+    values_shown: bool,
 ) -> Plan:
     offer = negotiate(request, vault.claims, without)
     if not offer.claims:
@@ -140,6 +147,7 @@ def _plan(
         act.caller,
         new_provider=holder.provider is None,
         new_anchor=anchor is not None and anchor not in vault.anchors,
+        values_shown=values_shown,
     )
     return Plan(offer, prepared, statement)
 

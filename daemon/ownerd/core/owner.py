@@ -6,7 +6,7 @@ answer is sealed and which the statement names, so that a touch answers one tool
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,13 +57,19 @@ def open_message(sealed: str, key: JwePrivateKey, names: frozenset[str]) -> Tool
 # -- reading --
 
 
+async def show_values(session: Session, act: Act) -> None:
+    """Let prompts show values on the terminal that the caller lends, after a touch."""
+    statement = read_statement(act.caller, "", "prompts", [])
+    await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Allow")
+    session.desk.show_values(act.job.terminal)
+
+
 async def read(session: Session, act: Act, message: ToolMessage) -> str:
     """Answer a read after a touch. Raises `NotFound`, `InvalidArgument` before anybody is asked."""
     vault = session.require_vault()
     what, detail, answer = _question(session, vault, message.members)
     statement = read_statement(act.caller, message.tool, what, detail)
-    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
-    await _approved(session, act, Kind.OWNER_READ, values, statement, "Show")
+    await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Show")
     return message.answer(await answer(session, vault))
 
 
@@ -84,7 +90,8 @@ def _question(
             wanted = members.get("id")
             if not isinstance(wanted, str) or wanted not in vault.providers:
                 raise NotFound("no such provider")
-            return what, [vault.providers[wanted].name], lambda _s, v: _providers(v, wanted)
+            # The id that the tool gave, not the name: nobody has touched for names yet.
+            return what, [wanted], lambda _s, v: _providers(v, wanted)
         case "entries" | "entry":
             start, count = _range(session, members, single=what == "entry")
             detail: list[str | int] = [start] if what == "entry" else [f"{start} to {start + count - 1}"]
@@ -178,11 +185,11 @@ async def change(session: Session, act: Act, message: ToolMessage) -> str:
     word = str(message.members["change"])
     replaced = [claim.name for claim in claims if claim.name in vault.claims and word == "set"]
     shown = [(claim.name, claim.value) for claim in claims]
-    statement = change_statement(act.caller, message.tool, word, shown, replaced)
-    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
-    for index, claim in enumerate(claims):
-        values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
-    entry = await _approved(session, act, Kind.OWNER_CHANGE, values, statement, "Change", claims)
+
+    def describe(values_shown: bool) -> Statement:  # noqa: FBT001 -- the desk calls it
+        return change_statement(act.caller, message.tool, word, shown, replaced, values_shown=values_shown)
+
+    entry = await _approved(session, act, Kind.OWNER_CHANGE, describe, "Change", claims)
     return message.answer({"entry": entry, "claims": [claim.name for claim in claims]})
 
 
@@ -214,22 +221,31 @@ async def _approved(
     session: Session,
     act: Act,
     kind: Kind,
-    values: dict[str, Json],
-    statement: Statement,
+    describe: Callable[[bool], Statement],
     verb: str,
-    claims: list[Claim] | None = None,
+    claims: Sequence[Claim] = (),
 ) -> int:
     """Prompt, touch, record; ``claims`` are written or removed as the statement says."""
     journal, vault = session.require_journal(), session.require_vault()
+    statements: list[Statement] = []
+
+    def text(_without: frozenset[str], values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+        statements.append(describe(values_shown))
+        return str(statements[-1]["rendered"]["text"])
+
     async with session.desk.turn(act):
-        await session.desk.confirm(act, lambda _without: str(statement["rendered"]["text"]), verb)
+        await session.desk.confirm(act, text, verb)
         keyslot = await session.locate(act, vault.keyslots)
+        statement = statements[-1]
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        for index, claim in enumerate(claims):
+            values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
         draft = journal.draft(kind, values)
         answer = await session.touch(act, keyslot, draft.challenge, [])
         act.report(Progress.RECORDING)
         removing = statement.get("change") == "remove"
-        put = [] if removing else [vault.claim_record(claim) for claim in claims or []]
-        delete = [vault.claim_key(claim.name) for claim in claims or []] if removing else []
+        put = [] if removing else [vault.claim_record(claim) for claim in claims]
+        delete = [vault.claim_key(claim.name) for claim in claims] if removing else []
         entry = await journal.append(draft, approval=answer.approval, put=put, delete=delete)
         vault.apply(put, delete)
     return entry

@@ -35,6 +35,7 @@ _READS: Final = {
     "provider": "what one provider has",
     "entries": "ledger entries",
     "entry": "one ledger entry",
+    "prompts": "prompts with your values on the terminal that is lent to them",
 }
 
 
@@ -64,8 +65,14 @@ def _app(statement: dict[str, Json]) -> str:
     return f"App: {_text(app['label'], _MAX_NAME)} ({_APP[app['confidence']]})"
 
 
-def _values(claims: list[dict[str, Json]]) -> list[str]:
-    return [f"  {claim_label(claim['name'])}: {_text(claim['value'], _MAX_VALUE)}" for claim in claims]
+def _values(statement: dict[str, Json]) -> list[str]:
+    claims = statement["claims"]
+    if statement["values_shown"]:
+        return [f"  {claim_label(claim['name'])}: {_text(claim['value'], _MAX_VALUE)}" for claim in claims]
+    return [
+        *(f"  {claim_label(claim['name'])}" for claim in claims),
+        "Values are not shown on a terminal that nobody has touched for; ownerctl watch asks for that touch.",
+    ]
 
 
 def _names(title: str, names: list[str]) -> list[str]:
@@ -89,7 +96,7 @@ def _disclosure(statement: dict[str, Json]) -> list[str]:
         lines.append("First time: they get a key of their own, known to nobody else.")
     if provider["new_anchor"]:
         lines.append(f"New trust anchor, added in trust.d: {_text(provider['anchor'], 16)}")
-    lines += ["", "They would get:", *_values(statement["claims"])]
+    lines += ["", "They would get:", *_values(statement)]
     lines += _names("Asked, but not in your vault", statement["missing"])
     lines += _names("Asked, but you hold it back", statement["withheld"])
     return lines
@@ -108,6 +115,6 @@ def _change(statement: dict[str, Json]) -> list[str]:
     if statement["change"] == "remove":
         lines += [f"  {claim_label(claim['name'])}" for claim in statement["claims"]]
     else:
-        lines += _values(statement["claims"])
+        lines += _values(statement)
     lines += _names("Replaces the value of", statement["replaced"])
     return lines

@@ -90,4 +90,7 @@ class AgentService(Protocol):
         """Refuse a waiting request."""
 
     def watch(self, terminal: Terminal | None) -> None:
-        """Lend ``terminal`` to prompts from now on; None ends it."""
+        """Lend ``terminal`` to prompts from now on, without values; None ends it."""
+
+    async def show_values(self, caller: Caller, job: Job) -> None:
+        """Show values in prompts on the terminal that is lent, ``job.terminal``; needs a touch."""

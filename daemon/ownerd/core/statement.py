@@ -20,7 +20,13 @@ Statement = dict[str, Json]
 
 
 def disclosure_statement(
-    offer: Offer, prepared: Prepared, caller: Caller, *, new_provider: bool, new_anchor: bool
+    offer: Offer,
+    prepared: Prepared,
+    caller: Caller,
+    *,
+    new_provider: bool,
+    new_anchor: bool,
+    values_shown: bool,
 ) -> Statement:
     """Describe one disclosure: everything that will leave but ``sd_hash`` and the signatures."""
     request = offer.request
@@ -53,6 +59,7 @@ def disclosure_statement(
             ],
             "missing": list(offer.missing),
             "withheld": list(offer.withheld),
+            "values_shown": values_shown,
             "credential": statement_part(prepared),
         }
     )
@@ -73,7 +80,13 @@ def read_statement(caller: Caller, tool: str, what: str, detail: Sequence[str | 
 
 
 def change_statement(
-    caller: Caller, tool: str, change: str, claims: Sequence[tuple[str, Json]], replaced: Sequence[str]
+    caller: Caller,
+    tool: str,
+    change: str,
+    claims: Sequence[tuple[str, Json]],
+    replaced: Sequence[str],
+    *,
+    values_shown: bool,
 ) -> Statement:
     """Describe an owner's change with the values it sets; ``replaced`` names claims that have one now."""
     return _with_text(
@@ -85,6 +98,7 @@ def change_statement(
             "change": change,
             "claims": [{"name": name, "value": value} for name, value in claims],
             "replaced": list(replaced),
+            "values_shown": values_shown,
         }
     )
 

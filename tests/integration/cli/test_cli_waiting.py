@@ -57,14 +57,24 @@ def test_watch_lends_the_terminal_until_ctrl_c(cli_desk: Desk) -> None:
     terminal = cli_desk.terminal("watch")
     terminal.expect("prompts appear here until ctrl-c\r\n")
     assert cli_desk.wait_called("watch") == ["watch", terminal.name]
+    assert cli_desk.called("show_values") == [["show_values", [terminal.name, "xterm", "C.UTF-8"]]]
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.wait() == 0
     assert cli_desk.called("watch")[-1] == ["watch", None]
 
 
+def test_watch_asks_for_no_touch_when_it_shows_names_only(cli_desk: Desk) -> None:
+    terminal = cli_desk.terminal("watch", "--names-only")
+    terminal.expect("prompts appear here until ctrl-c, without values\r\n")
+    assert cli_desk.wait_called("watch") == ["watch", terminal.name]
+    assert not cli_desk.called("show_values")
+    terminal.type("\x03")
+    assert terminal.wait() == 0
+
+
 def test_watch_outlives_a_lock(cli_desk: Desk) -> None:
     terminal = cli_desk.terminal("watch")
-    cli_desk.wait_called("watch")
+    terminal.expect("prompts appear here")
     cli_desk.stop_agent()
     terminal.expect("ownerd ended; waiting for it to come back")
     before = len(cli_desk.called("watch"))

@@ -119,6 +119,9 @@ def test_one_program_lends_its_terminal_at_a_time_until_it_leaves(served: Served
             assert (await other.owner("Requests", "Unwatch")).error_name is None
             tty = os.ttyname(terminal)
             assert served.calls() == [["watch", tty], ["watch", None], ["watch", tty], ["watch", None]]
+            path = (await other.owner("Requests", "ShowValues", "a{sv}", options)).body[0]
+            code, results = await other.response(path)
+            assert (code, results["error"]) == (1, "NotAllowed"), "it lends no terminal"
             bare = await other.owner("Requests", "Watch", "a{sv}", {})
             assert bare.error_name == "org.ownerd.Error.InvalidArgument"
 

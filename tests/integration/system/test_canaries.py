@@ -61,7 +61,7 @@ def test_no_value_pin_or_name_is_where_it_must_not_be(stage: Stage, monitored: P
     for name, value in zip(("given_name", "email", "address.locality"), VALUES, strict=True):
         world.set(name, value)
     world.make_shop(HOST)
-    terminal = stage.tool("watch")
+    terminal = world.lend()
     app = world.ask(host=HOST)
     world.approve(terminal)
     lines = processes(stage)

@@ -16,7 +16,7 @@ def test_a_killed_daemon_leaves_a_ledger_that_verifies_and_a_vault_that_opens(wo
     world.make_shop()
     released = 0
     for instant in INSTANTS:
-        terminal = world.stage.tool("watch")
+        terminal = world.stage.tool("watch", "--names-only")
         app = world.ask(claims="given_name")
         terminal.wait_for(r"\[ar\]\? ")
         terminal.type("a\n")

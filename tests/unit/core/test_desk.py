@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from demo import provider_kit as kit
-from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, opened_values, set_up
+from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, opened_values, seal, set_up
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
 from ownerd.core.desk import MAX_WAITING
+from ownerd.model.caller import Terminal
 from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdError
 
 CLAIMS = {"given_name": "Ada", "email": "ada@example.org", "address__locality": "Wien"}
@@ -60,6 +61,9 @@ def test_narrowing_shows_a_new_prompt_and_releases_the_rest_alone(provider_rig: 
         assert disclosed.claims == {"given_name": "Ada", "address": {"locality": "Wien"}}
         assert "e-mail: ada" in rig.owner.shown[0]
         assert "Asked, but you hold it back: e-mail" in rig.owner.shown[1]
+        assert "Ada" not in rig.owner.shown[1], (
+            "the terminal that was named to approve was lent without a touch"
+        )
         assert (await opened_values(rig, released.entry))["statement"]["withheld"] == ["email"]
 
     asyncio.run(story())
@@ -85,6 +89,7 @@ def test_without_terminal_and_display_a_request_waits_until_one_is_lent(provider
         rig.agent.watch(TTY)
         await call
         assert rig.owner.shown
+        assert "Ada" not in rig.owner.shown[-1]
 
     asyncio.run(story())
 
@@ -172,5 +177,64 @@ def test_a_flood_of_failures_is_counted_and_not_written(provider_rig: ProviderRi
             await rig.agent.present(APP, "not a request", rig.job())
         values = await opened_values(rig, len(rig.store.entries) - 1)
         assert values["error"]["left_out_before"] == 70
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("way", ["present", "approve", "watch"])
+def test_a_terminal_that_nobody_touched_for_shows_no_value(way: str, provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.has_display = False
+        call = asyncio.ensure_future(
+            rig.agent.present(APP, provider_rig.signed(), rig.job(TTY if way == "present" else None))
+        )
+        if way != "present":
+            await until(
+                lambda: rig.agent.pending() and rig.agent.pending()[0].state == "waiting-for-terminal"
+            )
+            rig.agent.approve("3", TTY, []) if way == "approve" else rig.agent.watch(TTY)
+        released = await call
+        assert not any(value in shown for shown in rig.owner.shown for value in CLAIMS.values())
+        statement = (await opened_values(rig, released.entry))["statement"]
+        assert statement["values_shown"] is False
+        assert statement["rendered"]["text"] == rig.owner.shown[-1]
+
+    asyncio.run(story())
+
+
+def test_a_touch_lets_a_lent_terminal_show_values_until_another_is_lent(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.has_display = False
+        with pytest.raises(NotAllowed):
+            await rig.agent.show_values(APP, rig.job(TTY))
+        rig.agent.watch(TTY)
+        await rig.agent.show_values(APP, rig.job(TTY))
+        assert kinds(rig)[-1] == "owner-read"
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert "e-mail: ada@example.org" in rig.owner.shown[-1]
+        rig.agent.watch(TTY)
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert "ada@example.org" not in rig.owner.shown[-1]
+
+    asyncio.run(story())
+
+
+def test_a_change_shows_its_values_to_the_tool_that_sent_them_and_to_no_other(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision, rig.owner.has_display = None, False
+        claims = [{"name": "nickname", "value": "canary", "source": "test"}]
+        call = asyncio.ensure_future(
+            rig.agent.change(APP, seal(rig, change="set", claims=claims), rig.job(TTY))
+        )
+        await until(lambda: rig.owner.shown)
+        assert "canary" in rig.owner.shown[0]
+        rig.agent.approve("3", Terminal("/dev/pts/9", "xterm", "C.UTF-8"), [])
+        await until(lambda: len(rig.owner.shown) == 2)
+        assert "canary" not in rig.owner.shown[1]
+        rig.owner.decision = True
+        await call
 
     asyncio.run(story())

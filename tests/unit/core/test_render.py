@@ -28,6 +28,7 @@ def statement(**changes):
         "claims": [{"name": "email", "value": "a@example.org", "version": 1}],
         "missing": ["birthdate"],
         "withheld": ["gender"],
+        "values_shown": True,
     }
     return base | changes
 
@@ -69,11 +70,20 @@ def test_the_text_is_in_the_statement_with_its_version():
 
 
 def test_a_change_shows_values_and_a_removal_shows_none():
-    written = change_statement(APP, "thumb", "set", [("email", "a@example.org")], ["email"])
+    written = change_statement(
+        APP, "thumb", "set", [("email", "a@example.org")], ["email"], values_shown=True
+    )
     assert "  e-mail: a@example.org" in written["rendered"]["text"]
     assert "Replaces the value of: e-mail" in written["rendered"]["text"]
-    removed = change_statement(APP, "thumb", "remove", [("email", "a@example.org")], [])
+    removed = change_statement(APP, "thumb", "remove", [("email", "a@example.org")], [], values_shown=True)
     assert "a@example.org" not in removed["rendered"]["text"]
+
+
+def test_values_are_left_out_where_they_may_not_be_shown():
+    text = render(statement(values_shown=False))
+    assert "a@example.org" not in text
+    assert "  e-mail" in text.splitlines()
+    assert "Values are not shown on a terminal that nobody has touched for" in text
 
 
 def test_an_unknown_kind_is_not_rendered():
@@ -84,7 +94,7 @@ def test_an_unknown_kind_is_not_rendered():
 @given(st.text(max_size=400), st.text(max_size=40))
 def test_nothing_from_outside_hides_or_forges_a_line(value: str, label: str):
     made = change_statement(
-        Caller(":1.1", 1, label, Confidence.SCOPE), "thumb", "set", [("email", value)], []
+        Caller(":1.1", 1, label, Confidence.SCOPE), "thumb", "set", [("email", value)], [], values_shown=True
     )
     text = made["rendered"]["text"]
     assert is_plain(text, newlines=True)
