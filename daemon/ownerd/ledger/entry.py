@@ -4,7 +4,7 @@
 
     {"v":1,
      "core":{"log":…,"time":…,"kind":…,"nonce":…,"size":…,"root":…,"commitments":{…},"facts":{…}},
-     "approval":null | {"type":"fido2","token":…,"credential":…,"client_data":…,"auth_data":…,"signature":…},
+     "approval":null | {"type":"fido2" | "piv" | "pkcs11" | "recovery", …},
      "outcome":{…},
      "vault":{"generation":…,"digest":…},
      "opening":null | …}
@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ownerd.ledger.facts import MAX_CREDENTIAL_BYTES, require_facts
+from ownerd.ledger.approval_form import approval_json, read_approval
+from ownerd.ledger.facts import require_facts
 from ownerd.ledger.merkle import HASH_BYTES
 from ownerd.ledger.shape import (
     Members,
@@ -35,7 +36,7 @@ from ownerd.model.clock import parse_time
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, Malformed
 from ownerd.model.names import Kind
-from ownerd.model.token import Approval, Fido2Approval
+from ownerd.model.token import Approval
 
 VERSION: Final = 1
 NONCE_BYTES: Final = 16
@@ -121,7 +122,7 @@ def format_leaf(leaf: Leaf) -> bytes:
     value = {
         "v": VERSION,
         "core": _core_json(leaf.core),
-        "approval": None if leaf.approval is None else _approval_json(leaf.approval),
+        "approval": None if leaf.approval is None else approval_json(leaf.approval),
         "outcome": _commitments_json(leaf.outcome),
         "vault": {"generation": leaf.vault_generation, "digest": format_b64u(leaf.vault_digest)},
         "opening": None if leaf.opening is None else format_b64u(leaf.opening),
@@ -160,17 +161,6 @@ def _commitments_json(commitments: Mapping[str, bytes]) -> dict[str, Json]:
     return {label: format_b64u(digest) for label, digest in commitments.items()}
 
 
-def _approval_json(approval: Approval) -> dict[str, Json]:
-    return {
-        "type": approval.type,
-        "token": approval.token,
-        "credential": format_b64u(approval.credential_id),
-        "client_data": format_b64u(approval.client_data_json),
-        "auth_data": format_b64u(approval.authenticator_data),
-        "signature": format_b64u(approval.signature),
-    }
-
-
 def _read_leaf(value: Json) -> Leaf:
     members = Members(value, ("v", "core", "approval", "outcome", "vault", "opening"))
     if members.count("v") != VERSION:
@@ -183,7 +173,7 @@ def _read_leaf(value: Json) -> Leaf:
     approval, opening = members.value("approval"), members.value("opening")
     return Leaf(
         core=core,
-        approval=None if approval is None else _read_approval(approval),
+        approval=None if approval is None else read_approval(approval),
         outcome=outcome,
         vault_generation=vault.count("generation"),
         vault_digest=vault.data("digest", HASH_BYTES),
@@ -226,16 +216,3 @@ def _read_commitments(value: Json) -> dict[str, bytes]:
     for label in value:
         _require_label(label)
     return {label: require_data(digest, HASH_BYTES) for label, digest in value.items()}
-
-
-def _read_approval(value: Json) -> Approval:
-    members = Members(value, ("type", "token", "credential", "client_data", "auth_data", "signature"))
-    if members.value("type") != "fido2":
-        raise Malformed("approval is of an unknown type")
-    return Fido2Approval(
-        token=members.text("token", max_chars=64),
-        credential_id=members.data("credential", max_bytes=MAX_CREDENTIAL_BYTES),
-        client_data_json=members.data("client_data", max_bytes=1024),
-        authenticator_data=members.data("auth_data", max_bytes=1024),
-        signature=members.data("signature", max_bytes=128),
-    )

@@ -6,21 +6,21 @@ Facts stand in the leaf in clear, so they name no value and no provider.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from ownerd.ledger.jwk import EC_MEMBERS, RSA_MEMBERS, parse_jwk, public_key
 from ownerd.ledger.note import parse_verifier_key
 from ownerd.ledger.shape import Members, format_b64u, require_count, require_data
 from ownerd.model.encoding import Json
 from ownerd.model.errors import Malformed
 from ownerd.model.names import RP_ID, Kind
-from ownerd.model.token import TokenCredential
+from ownerd.model.token import CardAlgorithm, TokenCredential
 
 MAX_ERASED: Final = 4096
+ED25519_BYTES: Final = 32
 MAX_CREDENTIAL_BYTES: Final = 1023  # CTAP 2.1: maxCredentialIdLength is below 1024
 
 NEEDS_APPROVAL: Final = frozenset(
@@ -38,6 +38,9 @@ NEEDS_APPROVAL: Final = frozenset(
         Kind.ERASED,
         Kind.RESTORED,
     }
+)
+MAY_BE_RECOVERED: Final = frozenset(  # what the recovery code may approve: getting back in, and no disclosure
+    {Kind.TOKEN_ENROLLED, Kind.TOKEN_REMOVED, Kind.RECOVERY_SET, Kind.UNLOCKED}
 )
 MAY_BE_UNSIGNED: Final = frozenset({Kind.LOCKED, Kind.REQUEST, Kind.REFUSED, Kind.FAILED})
 
@@ -57,39 +60,46 @@ class EnrolledToken:
     user_verification: bool
     aaguid: str
     software: bool
+    type: Literal["fido2"] = "fido2"
 
 
-def public_key(jwk: Json) -> ec.EllipticCurvePublicKey:
-    """JWK with exactly ``kty`` EC, ``crv`` P-256, ``x``, ``y`` → key on the curve. Raises `Malformed`."""
-    members = Members(jwk, ("kty", "crv", "x", "y"))
-    if members.value("kty") != "EC" or members.value("crv") != "P-256":
-        raise Malformed("key is not a P-256 JWK")
-    x = int.from_bytes(members.data("x", 32), "big")
-    y = int.from_bytes(members.data("y", 32), "big")
-    try:
-        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
-    except ValueError as error:
-        raise Malformed("key is not a point of P-256") from error
+@dataclass(frozen=True, slots=True)
+class EnrolledCard:
+    """What a ``token-enrolled`` entry publishes of a card. ``public_key`` is a P-256, P-384 or RSA JWK."""
+
+    type: Literal["piv", "pkcs11"]
+    id: str
+    public_key: dict[str, Json]
+    algorithm: CardAlgorithm
+    software: bool
 
 
-def format_token(credential: TokenCredential | EnrolledToken) -> dict[str, Json]:
-    """Write the ``token`` member of a ``token-enrolled`` entry's facts."""
-    facts = {
-        "type": "fido2",
-        "id": credential.id,
-        "credential": format_b64u(credential.credential_id),
-        "public_key": {name: credential.public_key.get(name) for name in ("kty", "crv", "x", "y")},
-        "rp_id": RP_ID,
-        "user_verification": credential.user_verification,
-        "aaguid": credential.aaguid,
-        "software": credential.software,
-    }
+Enrolled = EnrolledToken | EnrolledCard
+
+
+def format_token(credential: TokenCredential | Enrolled) -> dict[str, Json]:
+    """Write the ``token`` member of a ``token-enrolled`` entry's facts. Raises `Malformed`."""
+    facts: dict[str, Json] = {"type": credential.type, "id": credential.id, "software": credential.software}
+    jwk = credential.public_key
+    if isinstance(credential, EnrolledCard) or credential.type != "fido2":
+        names = RSA_MEMBERS if jwk.get("kty") == "RSA" else EC_MEMBERS
+        facts["public_key"] = {name: jwk.get(name) for name in names}
+        facts["algorithm"] = parse_jwk(facts["public_key"]).algorithm
+    else:
+        facts["public_key"] = {name: jwk.get(name) for name in EC_MEMBERS}
+        facts["credential"] = format_b64u(credential.credential_id)
+        facts["rp_id"] = RP_ID
+        facts["user_verification"] = credential.user_verification
+        facts["aaguid"] = credential.aaguid
     parse_token(facts)
     return facts
 
 
-def parse_token(value: Json) -> EnrolledToken:
+def parse_token(value: Json) -> Enrolled:
     """Read the ``token`` member of a ``token-enrolled`` entry's facts. Raises `Malformed`."""
+    type_ = value.get("type") if isinstance(value, dict) else None
+    if type_ in ("piv", "pkcs11"):
+        return _parse_card(type_, value)
     names = ("type", "id", "credential", "public_key", "rp_id", "user_verification", "aaguid", "software")
     members = Members(value, names)
     if members.value("type") != "fido2" or members.value("rp_id") != RP_ID:
@@ -103,6 +113,25 @@ def parse_token(value: Json) -> EnrolledToken:
         aaguid=_require(_AAGUID, members.text("aaguid")),
         software=members.boolean("software"),
     )
+
+
+def _parse_card(type_: Literal["piv", "pkcs11"], value: Json) -> EnrolledCard:
+    members = Members(value, ("type", "id", "public_key", "algorithm", "software"))
+    algorithm = parse_jwk(members.value("public_key")).algorithm
+    if members.value("algorithm") != algorithm:
+        raise Malformed("token names another algorithm than its key has")
+    return EnrolledCard(
+        type=type_,
+        id=_require(_TOKEN_ID, members.text("id")),
+        public_key=dict(members.value("public_key")),
+        algorithm=algorithm,
+        software=members.boolean("software"),
+    )
+
+
+def recovery_key(facts: Mapping[str, Json]) -> bytes:
+    """Return the Ed25519 public key (32 bytes) of a ``recovery-set`` entry's facts. Raises `Malformed`."""
+    return Members(facts, ("public_key",)).data("public_key", ED25519_BYTES)
 
 
 def _require(form: re.Pattern[str], text: str) -> str:
@@ -123,6 +152,16 @@ def _token_enrolled(facts: Json) -> None:
 
 def _token_removed(facts: Json) -> None:
     _require(_TOKEN_ID, Members(facts, ("token",)).text("token"))
+
+
+def _recovery_set(facts: Json) -> None:
+    recovery_key(facts)
+
+
+def _key_rotated(facts: Json) -> None:
+    # None where only the vault key was rotated; both keys where the log's keys were.
+    if facts != {}:
+        _genesis(facts)
 
 
 def _disclosure(facts: Json) -> None:
@@ -164,6 +203,8 @@ _FACTS: Final[dict[Kind, Callable[[Json], None]]] = {
     Kind.GENESIS: _genesis,
     Kind.TOKEN_ENROLLED: _token_enrolled,
     Kind.TOKEN_REMOVED: _token_removed,
+    Kind.RECOVERY_SET: _recovery_set,
+    Kind.KEY_ROTATED: _key_rotated,
     Kind.DISCLOSURE: _disclosure,
     Kind.DELIVERED: _delivered,
     Kind.GRANT_ENDED: _grant_ended,
@@ -177,3 +218,21 @@ _FACTS: Final[dict[Kind, Callable[[Json], None]]] = {
 def require_facts(kind: Kind, facts: Json) -> None:
     """Raise `Malformed` unless ``facts`` have exactly the members of ``kind``, each of its form."""
     _FACTS.get(kind, _none)(facts)
+
+
+__all__ = [
+    "ED25519_BYTES",
+    "MAX_CREDENTIAL_BYTES",
+    "MAX_ERASED",
+    "MAY_BE_RECOVERED",
+    "MAY_BE_UNSIGNED",
+    "NEEDS_APPROVAL",
+    "Enrolled",
+    "EnrolledCard",
+    "EnrolledToken",
+    "format_token",
+    "parse_token",
+    "public_key",
+    "recovery_key",
+    "require_facts",
+]

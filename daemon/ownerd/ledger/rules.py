@@ -10,13 +10,14 @@ import hashlib
 from collections import deque
 from typing import Final
 
-from ownerd.ledger.approval import verify_fido2
+from ownerd.ledger.approval import verify_approval
 from ownerd.ledger.entry import MAX_LAG, Leaf, challenge
-from ownerd.ledger.facts import NEEDS_APPROVAL, EnrolledToken, parse_token
+from ownerd.ledger.facts import MAY_BE_RECOVERED, NEEDS_APPROVAL, Enrolled, parse_token, recovery_key
 from ownerd.ledger.findings import Damage, Findings
 from ownerd.ledger.history import History
 from ownerd.model.errors import LedgerError
 from ownerd.model.names import Kind
+from ownerd.model.token import RecoveryApproval
 
 _NEEDS_APPROVAL: Final = NEEDS_APPROVAL - {Kind.DISCLOSURE}
 
@@ -29,7 +30,8 @@ class Rules:
         self.approvals = 0
         self.erased = 0
         self._findings = findings
-        self._tokens: dict[str, EnrolledToken] = {}
+        self._tokens: dict[str, Enrolled] = {}
+        self._recovery_key: bytes | None = None
         self._first_token_seen = False
         self._grants: set[int] = set()
         self._undelivered: set[int] = set()
@@ -104,14 +106,18 @@ class Rules:
         approval = leaf.approval
         if approval is None:
             return False
-        token = self._tokens.get(approval.token)
-        if leaf.core.kind is Kind.TOKEN_ENROLLED and not self._first_token_seen:
+        kind, token = leaf.core.kind, None
+        if isinstance(approval, RecoveryApproval):
+            if kind not in MAY_BE_RECOVERED:
+                sentence = "the recovery code approves nothing of this kind"
+                self._findings.add(Damage.BAD_APPROVAL, seq, sentence)
+                return False
+        elif kind is Kind.TOKEN_ENROLLED and not self._first_token_seen:
             token = parse_token(leaf.core.facts["token"])
-        if token is None:
-            self._findings.add(Damage.BAD_APPROVAL, seq, "the approval is by a token that is not enrolled")
-            return False
+        else:
+            token = self._tokens.get(approval.token)
         try:
-            verify_fido2(approval, digest, token)
+            verify_approval(approval, digest, token=token, recovery_key=self._recovery_key)
         except LedgerError as error:
             self._findings.add(Damage.BAD_APPROVAL, seq, str(error))
             return False
@@ -134,6 +140,8 @@ class Rules:
             self._grants.add(seq)
         elif core.kind is Kind.TOKEN_ENROLLED:
             self._enrol(seq, leaf, approved=approved)
+        elif core.kind is Kind.RECOVERY_SET and approved:
+            self._recovery_key = recovery_key(core.facts)
 
     def _is_live(self, grant: int) -> bool:
         """Whether a grant serves here. Where grants learn to expire, their time is compared here."""

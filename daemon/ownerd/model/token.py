@@ -25,15 +25,21 @@ class TokenInfo:
     software: bool
 
 
+TokenType = Literal["fido2", "piv", "pkcs11"]
+CardAlgorithm = Literal["ES256", "ES384", "RS256"]
+
+
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
     """The enrolled credential of one token: what finds the token again and verifies its signatures.
 
-    ``public_key`` is a P-256 public JWK. ``user_verification`` is the mode of use: hmac-secret differs
-    with and without it, so a keyslot belongs to one mode.
+    ``public_key`` is the public JWK of the signing key (P-256; for cards also P-384 or RSA).
+    ``user_verification`` is the mode of use: hmac-secret differs with and without it, so a keyslot belongs
+    to one mode; cards are always used with their PIN. ``agreement_key`` is the public JWK (P-256, P-384) of
+    a card's ECDH key, None for FIDO2 and for cards that only sign: those approve and hold no keyslot.
     """
 
-    type: Literal["fido2"]
+    type: TokenType
     id: str
     credential_id: bytes
     public_key: dict[str, Json]
@@ -42,12 +48,20 @@ class TokenCredential:
     firmware: int
     software: bool
     name: str
+    agreement_key: dict[str, Json] | None = None
+
+    @property
+    def opens(self) -> bool:
+        """Whether the token yields secrets, and so may hold a keyslot."""
+        return self.type == "fido2" or self.agreement_key is not None
 
 
 @dataclass(frozen=True, slots=True)
 class SecretHandle:
-    """Names one secret inside a token: an hmac-secret salt (32 bytes) and the secret's key check value.
+    """Names one secret inside a token, and holds the secret's key check value.
 
+    ``salt`` is 32 bytes for hmac-secret (FIDO2), or an uncompressed point (X9.62) on the curve of the card's
+    agreement key, whose shared secret (the x coordinate, SP 800-56A) is the secret.
     ``check`` is None only at the first use, when the secret is not known yet.
     """
 
@@ -67,7 +81,29 @@ class Fido2Approval:
     type: Literal["fido2"] = "fido2"
 
 
-Approval = Fido2Approval
+@dataclass(frozen=True, slots=True)
+class CardApproval:
+    """A card's signature over an entry's challenge by the enrolled signing key.
+
+    ``type`` is ``piv`` (SP 800-73-4, key 9C) or ``pkcs11``; ``algorithm`` is a JWS name, and what is hashed and
+    signed is "ownerd/card/v1" ‖ 0x00 ‖ challenge. ECDSA signatures are r ‖ s (RFC 7518, section 3.4).
+    """
+
+    token: str
+    algorithm: CardAlgorithm
+    signature: bytes
+    type: Literal["piv", "pkcs11"] = "piv"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryApproval:
+    """An Ed25519 signature over "ownerd/recovery/v1" ‖ 0x00 ‖ challenge by the recovery code's key."""
+
+    signature: bytes
+    type: Literal["recovery"] = "recovery"
+
+
+Approval = Fido2Approval | CardApproval | RecoveryApproval
 
 
 @dataclass(frozen=True, slots=True)

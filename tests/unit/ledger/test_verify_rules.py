@@ -11,6 +11,7 @@ from ownerd.ledger.findings import MAX_PER_NAME, Damage
 from ownerd.ledger.merkle import EMPTY_ROOT
 from ownerd.ledger.note import format_checkpoint, sign_note
 from ownerd.ledger.verify import verify_ledger
+from ownerd.model.encoding import format_b64u
 from ownerd.model.errors import InvalidArgument, StorageError
 from ownerd.model.names import Kind
 
@@ -178,6 +179,7 @@ def test_one_touch_serves_once(maker):
 def test_kinds_that_need_an_approval(maker, kind):
     facts = {
         Kind.TOKEN_ENROLLED: {"token": format_token(OTHER.enrolled)},
+        Kind.RECOVERY_SET: {"public_key": format_b64u(bytes(32))},
         Kind.TOKEN_REMOVED: {"token": "token-1"},
         Kind.ERASED: {"entries": [2]},
     }
