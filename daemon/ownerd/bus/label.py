@@ -16,6 +16,7 @@ UNKNOWN_LABEL: Final = "unknown"
 # Flatpak: a reverse-DNS name of at most 255 characters; snap: name and app of lowercase letters.
 _FLATPAK_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+", re.ASCII)
 _SNAP_PROFILE = re.compile(r"snap\.([a-z0-9-]+)\.[A-Za-z0-9-]+ \(enforce\)", re.ASCII)
+_INTERPRETER = re.compile(r"(python|perl|ruby|node|bash|sh|dash|php|lua|java)[0-9.]*", re.ASCII)
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})", re.ASCII)
 
 
@@ -87,6 +88,27 @@ def _parse_unit(unit: str) -> str | None:
     if len(parts) > 2 or not all(parts):
         return None
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), parts[-1])
+
+
+def is_interpreter(executable: str) -> bool:
+    """Whether the name of an executable says little, because it runs scripts."""
+    return _INTERPRETER.fullmatch(executable) is not None
+
+
+def name_program(executable: str, arguments: list[str]) -> str:
+    """Name a script by its file or module, and the interpreter that runs it.
+
+    ``ownerctl (python3.11)`` says more than ``python3.11``. Either is what the process shows of itself, and
+    may be forged; the confidence says so.
+    """
+    for position, argument in enumerate(arguments[1:], 1):
+        if argument == "-m" and position + 1 < len(arguments):
+            return f"{arguments[position + 1]} ({executable})"
+        if argument.startswith("-c"):
+            break
+        if not argument.startswith("-"):
+            return f"{argument.rpartition('/')[2]} ({executable})"
+    return executable
 
 
 def parse_start_ticks(stat: str) -> int | None:

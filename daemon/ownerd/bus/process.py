@@ -7,10 +7,11 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from ownerd.bus.label import parse_cgroup, parse_flatpak_info, parse_start_ticks
+from ownerd.bus.label import is_interpreter, name_program, parse_cgroup, parse_flatpak_info, parse_start_ticks
 from ownerd.model.caller import Confidence
 
 MAX_FILE_BYTES: Final = 64 * 1024
+MAX_ARGUMENTS: Final = 16
 
 
 class ProcessGone(Exception):
@@ -41,8 +42,11 @@ def _label(directory: Path) -> tuple[str, Confidence] | None:
     app = parse_cgroup(_read_text(directory / "cgroup"))
     if app:
         return app, Confidence.SCOPE
-    executable = (directory / "exe").readlink().name
-    return executable.removesuffix(" (deleted)"), Confidence.EXECUTABLE
+    executable = (directory / "exe").readlink().name.removesuffix(" (deleted)")
+    if is_interpreter(executable):
+        arguments = _read_text(directory / "cmdline").split("\0")[:MAX_ARGUMENTS]
+        executable = name_program(executable, arguments)
+    return executable, Confidence.EXECUTABLE
 
 
 def _flatpak_info(directory: Path) -> str | None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from ownerd.bus.label import (
     clean_label,
     clean_text,
+    is_interpreter,
+    name_program,
     parse_cgroup,
     parse_flatpak_info,
     parse_security_label,
@@ -108,3 +110,24 @@ def test_ordinary_text_stays_as_it_is() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "\u202e\u2066\u200b", "\x00\x1b"])
 def test_nothing_to_show_is_no_label(text: str) -> None:
     assert clean_label(text) is None
+
+
+@pytest.mark.parametrize(
+    ("executable", "arguments", "name"),
+    [
+        ("python3.11", ["python3", "/usr/bin/ownerctl", "status"], "ownerctl (python3.11)"),
+        ("python3.11", ["python3", "-I", "-m", "shop.app"], "shop.app (python3.11)"),
+        ("python3.11", ["python3", "-c", "import os"], "python3.11"),
+        ("python3.11", ["python3"], "python3.11"),
+        ("bash", ["bash", "-m"], "bash"),
+        ("node20", ["node", "./x/app.js"], "app.js (node20)"),
+    ],
+)
+def test_a_script_is_named_with_its_interpreter(executable: str, arguments: list[str], name: str) -> None:
+    assert is_interpreter(executable)
+    assert name_program(executable, arguments) == name
+
+
+def test_a_program_that_is_no_interpreter_is_not_looked_into() -> None:
+    assert not is_interpreter("mail-reader")
+    assert not is_interpreter("pythonista")
