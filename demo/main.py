@@ -112,7 +112,7 @@ def play(stage: Stage, *, always: bool) -> int:
     terminal = stage.tool("watch")
     if not owner.approve(terminal, "Touch to let prompts show values on this terminal?"):
         raise StageError("no terminal was lent")
-    terminal.wait_for("prompts appear here")
+    terminal.wait_for("prompts appear here[^\n]*\n")
     app = subprocess.Popen(
         [*shop, "ask", "--claims", CLAIMS],
         env=stage.env,
