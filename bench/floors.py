@@ -1,0 +1,82 @@
+"""Floors: the same rows in bare SQLite, the same signatures with bare `cryptography`. Nothing of ownerd's is called."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import hashes, hpke
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
+
+if TYPE_CHECKING:
+    from ownerd.core.ports import Batch
+
+_SCHEMA: Final = """
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
+CREATE TABLE opening (seq INTEGER PRIMARY KEY, wrapped_key BLOB NOT NULL, ciphertext BLOB NOT NULL) STRICT;
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
+CREATE TABLE record (kind TEXT, id TEXT, generation INTEGER, sealed BLOB, PRIMARY KEY (kind, id)) STRICT;
+"""
+
+
+class BareDatabase:
+    """One SQLite file, write-ahead log, ``synchronous=FULL``, and no question asked."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.executescript(_SCHEMA)
+
+    def commit(self, batch: Batch) -> None:
+        """One transaction with the rows of ``batch``."""
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        for row in batch.entries:
+            execute("INSERT INTO entry VALUES (?, ?)", (row.seq, row.leaf))
+            if row.wrapped_key is not None:
+                execute("INSERT INTO opening VALUES (?, ?, ?)", (row.seq, row.wrapped_key, row.ciphertext))
+        if batch.checkpoint is not None:
+            execute("INSERT INTO checkpoint VALUES (?, ?)", batch.checkpoint)
+        for one in batch.put:
+            values = (one.kind, one.id, one.generation, one.sealed)
+            execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", values)
+        execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+class BareSignatures:
+    """The cryptography that a disclosure cannot do without, and the one signature of the token that answers."""
+
+    def __init__(self) -> None:
+        self._token = ec.generate_private_key(ec.SECP256R1())
+        self._holder = ec.generate_private_key(ec.SECP256R1())
+        self._log = Ed25519PrivateKey.generate()
+        self._opening = X25519PrivateKey.generate().public_key()
+        self._app = ec.generate_private_key(ec.SECP256R1()).public_key()
+        self._suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+
+    def disclosure(self, presentation: bytes) -> None:
+        """Three ES256 signatures (token, credential, key binding), one Ed25519, one HPKE, one JWE."""
+        for key in (self._token, self._holder, self._holder):
+            key.sign(presentation, ec.ECDSA(hashes.SHA256()))
+        self._log.sign(presentation[:200])
+        self._suite.encrypt(presentation[:32], self._opening, b"bench")
+        self._jwe(presentation)
+
+    def _jwe(self, plaintext: bytes) -> bytes:
+        """ECDH-ES on P-256 with A256GCM (RFC 7518, 4.6), as bare as it can be."""
+        shared = ec.generate_private_key(ec.SECP256R1()).exchange(ec.ECDH(), self._app)
+        key = ConcatKDFHash(hashes.SHA256(), 32, otherinfo=b"bench").derive(shared)
+        nonce = os.urandom(12)
+        return base64.urlsafe_b64encode(AESGCM(key).encrypt(nonce, plaintext, None))

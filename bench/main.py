@@ -1,0 +1,82 @@
+"""``./dev bench``: every figure next to its floor of the same run, and how many floors it is high.
+
+``--json`` prints one JSON value; ``--quick`` shows that everything runs, its figures say little; ``--only NAME``
+(again and again) takes groups or rows whose name begins so. Progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.machine import describe
+from bench.measure import Row, Scale, note
+
+GROUPS: Final = {
+    "append": "bench.append",
+    "disclosure": "bench.disclosure",
+    "touch": "bench.touch",
+    "start": "bench.startup",
+}
+
+
+def run(only: list[str], scale: Scale) -> Iterator[Row]:
+    """Measure the wanted groups in order."""
+    for name, module in GROUPS.items():
+        if only and not any(name.startswith(one) or one.startswith(name) for one in only):
+            continue
+        note(name)
+        for row in import_module(module).rows(scale):
+            if not only or any(row.name.startswith(one) for one in only) or name in only:
+                yield row
+
+
+def format_value(value: float, unit: str) -> str:
+    """A figure with three digits and a unit that suits it."""
+    if unit == "B":
+        return f"{value / 2**20:.3g} MiB"
+    for factor, name in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1 or name == "µs":
+            return f"{value * factor:.3g} {name}"
+    raise AssertionError(value)
+
+
+def format_table(rows: list[Row], machine: dict[str, str]) -> str:
+    """The report as text."""
+    lines = [", ".join(f"{name} {value}" for name, value in machine.items()), ""]
+    lines.append(f"{'row':<20}{'ours':>10}{'floor':>10}{'ratio':>8}  what")
+    for row in rows:
+        ours, floor = format_value(row.ours, row.unit), format_value(row.floor, row.unit)
+        lines.append(f"{row.name:<20}{ours:>10}{floor:>10}{row.ratio:>8.2f}  {row.what}")
+        lines.append(f"{'':<50}against {row.against}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="./dev bench", description="Measure against the floor.")
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+    parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="these rows alone")
+    arguments = parser.parse_args()
+    scale, machine = Scale(arguments.quick), describe()
+    rows = list(run(arguments.only, scale))
+    if not rows:
+        parser.error("no row has such a name")
+    if arguments.json:
+        report = {"machine": machine, "quick": scale.quick, "rows": [row.as_json() for row in rows]}
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(format_table(rows, machine))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""``./dev bench --quick`` runs whole and reports every row against a floor. No time is asserted here."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests.rigs.bus import ROOT, require_rig
+
+ROWS = {
+    "append-small",
+    "append-disclosure",
+    "disclosure-known",
+    "disclosure-claimed",
+    "touch-approve",
+    "touch-unlock",
+    "start-daemon",
+    "memory-daemon",
+    "start-help",
+}
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    require_rig("dbus-daemon")
+    return subprocess.run(
+        [sys.executable, str(ROOT / "bench" / "main.py"), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+
+
+@pytest.fixture(scope="module")
+def report() -> dict:
+    done = bench("--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_row_is_measured_against_a_floor_of_the_same_run(report: dict):
+    assert {row["name"] for row in report["rows"]} == ROWS
+    for row in report["rows"]:
+        assert row["floor"] > 0, row
+        assert row["ratio"] == row["ours"] / row["floor"]
+        assert row["against"], row
+    assert report["quick"] is True
+
+
+def test_one_group_or_row_can_be_taken_alone():
+    done = bench("--quick", "--json", "--only", "append-small")
+    assert done.returncode == 0, done.stderr
+    assert [row["name"] for row in json.loads(done.stdout)["rows"]] == ["append-small"]
+
+
+def test_a_name_that_is_none_is_a_usage_error():
+    done = bench("--only", "nothing")
+    assert done.returncode == 2
+    assert "no row" in done.stderr
