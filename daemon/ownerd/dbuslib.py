@@ -187,6 +187,7 @@ __all__ = [
     "method",
     "session_bus_address",
     "signal",
+    "system_bus_address",
     "wait_bus_closed",
 ]
 
@@ -203,6 +204,11 @@ def session_bus_address() -> str:
     if runtime.startswith("/"):
         return f"unix:path={quote(runtime)}/bus"
     raise ConfigError("there is no session bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set")
+
+
+def system_bus_address() -> str:
+    """Address of the system bus: ``DBUS_SYSTEM_BUS_ADDRESS``, else the well-known one (D-Bus specification)."""
+    return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "") or "unix:path=/var/run/dbus/system_bus_socket"
 
 
 async def connect_bus(bus_address: str | None = None, *, accept_descriptors: bool = False) -> MessageBus:

@@ -23,6 +23,7 @@ from ownerd.app.config import Config, read_config
 from ownerd.app.harden import harden_process
 from ownerd.model import paths
 from ownerd.model.errors import OwnerdError
+from ownerd.model.names import Progress
 
 if TYPE_CHECKING:
     from ownerd.bus.service import BusService
@@ -71,6 +72,7 @@ def main() -> None:
 async def run(config: Config, idle_seconds: int | None) -> int:
     """Serve until locked; returns the exit code. Raises `OwnerdError` when it cannot start."""
     from ownerd.app.anchors import read_anchors
+    from ownerd.bus.logind import LoginWatch
     from ownerd.bus.notifications import BusNotifications
     from ownerd.bus.service import BusService as Service
     from ownerd.core.agent import Agent as Core
@@ -111,6 +113,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     watchers = [
         asyncio.ensure_future(_lock_when_idle(agent, idle_seconds or config.idle_seconds)),
         asyncio.ensure_future(_lock_when_alone(agent, service)),
+        asyncio.ensure_future(LoginWatch(lambda reason: _lock_with_system(agent, reason)).run()),
     ]
     await ended.wait()
     for watcher in watchers:
@@ -122,6 +125,15 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     await service.stop()
     logger.info("locked and ended")
     return 0
+
+
+def _lock_with_system(agent: Agent, reason: str) -> bool:
+    """Lock unless nothing is open; what waits for its owner to unlock goes on waiting, also through sleep."""
+    waiting = Progress.WAITING_FOR_UNLOCK.value
+    if not agent.status().unlocked and all(act.state == waiting for act in agent.pending()):
+        return False
+    agent.lock(reason)
+    return True
 
 
 async def _lock_when_idle(agent: Agent, idle_seconds: int) -> None:

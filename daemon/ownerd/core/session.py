@@ -19,7 +19,7 @@ from ownerd.core.vault import Vault
 from ownerd.model.errors import Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
-from ownerd.model.token import SecretHandle, TokenAnswer, TokenInfo
+from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -30,7 +30,7 @@ POLL_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class Session:
-    """One start of the daemon."""
+    """One start of the daemon. ``unlocked_by`` is None until a token has opened the vault."""
 
     store: StorePort
     tokens: TokenPort
@@ -41,6 +41,7 @@ class Session:
     token_seconds: float = TOKEN_SECONDS
     journal: Journal | None = None
     vault: Vault | None = None
+    unlocked_by: TokenCredential | None = None
     unlocked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def require_journal(self) -> Journal:

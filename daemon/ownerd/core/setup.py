@@ -65,6 +65,6 @@ async def set_up(
         ]
         entry = await journal.append(draft, approval=answer.approval, put=put)
         vault.apply(put, ())
-        session.journal, session.vault = journal, vault
+        session.journal, session.vault, session.unlocked_by = journal, vault, credential
         session.unlocked.set()
         return entry, verifier_key, credential

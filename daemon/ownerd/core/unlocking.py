@@ -40,7 +40,7 @@ async def unlock(session: Session, act: Act) -> None:
         await verify_tail(session, journal, vault)
         journal.use_keys(vault.log_key, vault.opening_key.public_key())
         await journal.append(draft, approval=answer.approval)
-        session.vault = vault
+        session.vault, session.unlocked_by = vault, keyslot.credential
         session.unlocked.set()
 
 
