@@ -22,7 +22,11 @@ from bench.measure import Row, Scale, note
 GROUPS: Final = {
     "append": "bench.append",
     "disclosure": "bench.disclosure",
+    "bus": "bench.bus",
     "touch": "bench.touch",
+    "unlock": "bench.unlocking",
+    "ledger": "bench.ledger",
+    "negotiation": "bench.negotiation",
     "start": "bench.startup",
 }
 

@@ -1,0 +1,95 @@
+"""The app's side of row 3. ``python -m bench.bus_client HOME ROUNDS`` prints its medians in seconds as JSON.
+
+The floor's commit is the one of a disclosure that an agent in this process made before; between two samples over the
+bus the daemon has time to record the delivery of the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from tests.rigs.core import APP
+
+from bench.disclosure import PRESENTATION_BYTES
+from bench.floors import BareDatabase, BareSignatures
+from bench.measure import medians, timed, timed_async
+from bench.rig import Provider, bench
+from ownerctl.client import Client
+from ownerd.core.ports import Batch
+from ownerd.dbuslib import connect_bus
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def show(self, state: str, details: Mapping[str, str | int], /) -> None:
+        """Nothing."""
+
+
+def measure(home: Path, rounds: int) -> dict[str, float]:
+    """Run the daemon's side and measure against it."""
+    provider = Provider()
+    ca = home / "bench-ca.pem"
+    ca.write_bytes(provider.ca.certificate.public_bytes(Encoding.PEM))
+    batch, serial = _batch(provider), count()
+    database, signatures = BareDatabase(home / "floor.db"), BareSignatures()
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "bench.bus_daemon", str(ca)], stdout=subprocess.PIPE, text=True
+    )
+    assert daemon.stdout is not None
+    assert daemon.stdout.readline() == "ready\n", "the daemon's side does not start"
+    try:
+        with asyncio.Runner() as runner:
+            client = runner.run(_connect())
+
+            def ours() -> float:
+                text = provider.signed()
+                return runner.run(timed_async(lambda: client.present(text, {}, Silent())))
+
+            def floor() -> float:
+                moved = _moved(batch, next(serial))
+                return timed(
+                    lambda: (signatures.disclosure(bytes(PRESENTATION_BYTES)), database.commit(moved))
+                )
+
+            def round_trip() -> float:
+                return runner.run(timed_async(client.session_key))
+
+            return medians({"ours": ours, "floor": floor, "round-trip": round_trip}, rounds)
+    finally:
+        database.close()
+        daemon.terminate()
+        daemon.wait(10)
+
+
+async def _connect() -> Client:
+    client = Client(await connect_bus())
+    await client.owner()
+    return client
+
+
+def _batch(provider: Provider) -> Batch:
+    """What a disclosure to a known provider commits."""
+    with bench(provider=provider) as made:
+        for _ in range(2):
+            made.run(made.core.agent.present(APP, provider.signed(), made.core.job()))
+        return made.store.last
+
+
+def _moved(batch: Batch, seq: int) -> Batch:
+    """The same rows under numbers that are not taken."""
+    assert batch.checkpoint is not None
+    entries = tuple(replace(row, seq=seq) for row in batch.entries)
+    return replace(batch, entries=entries, checkpoint=(seq, batch.checkpoint[1]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]))))
