@@ -135,6 +135,22 @@ class PinBlocked(TokenError):
     hint = "re-plug the token; if it stays blocked it must be reset"
 
 
+class PinAtRisk(TokenError):
+    """So few PIN tries are left that ownerd does not ask: a mistake could block the token for good."""
+
+    hint = "enter the right PIN once in the token's own software, which restores the tries, then ask again"
+
+    def __init__(self, message: str = "too few PIN tries are left", *, tries_left: int | None = None) -> None:
+        super().__init__(message if tries_left is None else f"{message} ({tries_left}); no PIN was asked for")
+        self.tries_left = tries_left
+
+
+class KeysMissing(TokenError):
+    """The card shows no signing key that ownerd can use."""
+
+    hint = "put keys on the card with its own software, or have ownerd make them with its management key"
+
+
 class PinNeeded(TokenError):
     """The token asks for a PIN where none was announced."""
 

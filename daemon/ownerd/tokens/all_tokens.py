@@ -1,0 +1,82 @@
+"""`AllTokens`: several token adapters behind the one port.
+
+A token's type names its adapter: a present token's id begins with ``TYPE-``, or is FIDO2's; a credential has `type`.
+Adapters are asked one after the other, because two of them may look at the same card.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ownerd.core.ports import TokenPort, TokenUi
+from ownerd.model.errors import OwnerdError, TokenMissing, Unsupported
+from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
+
+_DEFAULT: Final[TokenType] = "fido2"
+
+
+class AllTokens:
+    """Routes every call to the adapter of the token's type. Implements `TokenPort`."""
+
+    def __init__(self, ports: Mapping[TokenType, TokenPort], *, logger: logging.Logger | None = None) -> None:
+        self._ports = dict(ports)
+        self._log = logger or logging.getLogger(__name__)
+
+    async def present(self) -> list[TokenInfo]:
+        """List the tokens of every adapter; one that fails is left out."""
+        found: list[TokenInfo] = []
+        for kind, port in self._ports.items():
+            try:
+                found += await port.present()
+            except OwnerdError as error:
+                self._log.warning("%s tokens are left out: %s", kind, error.id)
+        return found
+
+    async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
+        """Enrol the present token ``token_id``."""
+        return await self._of_id(token_id).enrol(token_id, user_verification=user_verification, ui=ui)
+
+    async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
+        """Return the first of ``credentials`` whose token is present, whatever its type."""
+        wanted = list(credentials)
+        best: TokenCredential | None = None
+        problem: OwnerdError | None = None
+        for kind in dict.fromkeys(credential.type for credential in credentials):
+            # What another adapter has found already is only beaten by what stands before it.
+            earlier = wanted[: wanted.index(best)] if best is not None else wanted
+            mine = [credential for credential in earlier if credential.type == kind]
+            if not mine:
+                continue
+            try:
+                best = await self._of_type(kind).locate(mine)
+            except OwnerdError as error:
+                if problem is None or isinstance(problem, TokenMissing):
+                    problem = error
+        if best is not None:
+            return best
+        raise problem or TokenMissing("no token is enrolled")
+
+    async def approve(
+        self,
+        credential: TokenCredential,
+        challenge: bytes,
+        handles: Sequence[SecretHandle],
+        *,
+        ui: TokenUi,
+    ) -> TokenAnswer:
+        """Approve with the adapter of the credential's type."""
+        return await self._of_type(credential.type).approve(credential, challenge, handles, ui=ui)
+
+    def _of_type(self, kind: TokenType) -> TokenPort:
+        port = self._ports.get(kind)
+        if port is None:
+            raise Unsupported("this kind of token is not built in")
+        return port
+
+    def _of_id(self, token_id: str) -> TokenPort:
+        for kind, port in self._ports.items():
+            if token_id.startswith(f"{kind}-"):
+                return port
+        return self._of_type(_DEFAULT)

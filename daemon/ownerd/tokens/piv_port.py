@@ -1,0 +1,282 @@
+"""`PivTokens`: the token port over PIV cards (SP 800-73-4) in PC/SC readers.
+
+Coroutines decide, `ownerd.tokens.piv_work` blocks, one `Worker` per reader keeps the two apart. Every visit to a card
+is one PC/SC transaction that ends with a reset, and none lasts while a person types.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from ownerd.core.ports import TokenUi
+from ownerd.model.errors import (
+    Busy,
+    KeysMissing,
+    OwnerdError,
+    PinBlocked,
+    PinWrong,
+    ProtocolBroken,
+    TokenMissing,
+    WrongKey,
+)
+from ownerd.model.secret import Secret
+from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
+from ownerd.tokens import piv_work
+from ownerd.tokens.candidate import printable_name
+from ownerd.tokens.limit import Limit
+from ownerd.tokens.piv_card import PivCard, padded_pin
+from ownerd.tokens.piv_keys import PublicKeys
+from ownerd.tokens.piv_setup import Algorithm, generate
+from ownerd.tokens.worker import StepTimeout, Worker
+
+T = TypeVar("T")
+
+PREFIX: Final = "piv-"
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One reader slot: who works with it, and what its card last said of itself."""
+
+    name: str
+    worker: Worker
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    described: TokenInfo | None = None
+
+
+class PivTokens:
+    """PIV cards. Implements `TokenPort`. ``key_check`` computes the key check value of a secret.
+
+    ``step_timeout_seconds`` bounds a look at a card, ``work_timeout_seconds`` a visit that signs (RSA takes seconds).
+    """
+
+    def __init__(
+        self,
+        *,
+        key_check: Callable[[Secret], bytes],
+        step_timeout_seconds: float = 5.0,
+        work_timeout_seconds: float = 15.0,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self._key_check = key_check
+        self._step_timeout_seconds = step_timeout_seconds
+        self._work_timeout_seconds = work_timeout_seconds
+        self._log = logger or logging.getLogger(__name__)
+        self._finder = Worker("ownerd-find-piv")
+        self._readers: dict[str, _Reader] = {}
+        self._located: dict[str, str] = {}
+        self._generated: dict[bytes, PublicKeys] = {}
+
+    # -- the port --
+
+    async def present(self) -> list[TokenInfo]:
+        """List the PIV cards that are present; see `TokenPort.present`."""
+        readers = await self._discover()
+        found = await asyncio.gather(*(self._describe(reader) for reader in readers))
+        return [info for info in found if info is not None]
+
+    async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:  # noqa: ARG002 - a card is always used with its PIN, which its first approval asks for
+        """Make a credential of the keys on a card: those of its certificates, or those generated here before.
+
+        Raises `KeysMissing` when there is no usable signing key.
+        """
+        reader = await self._reader(token_id)
+        seen = await self._visit(reader, piv_work.look)
+        generated = self._generated.get(seen.identity.chuid or b"", PublicKeys())
+        credential = piv_work.credential_of(seen.identity, _shown_name(reader.name), generated)
+        if credential is None:
+            raise KeysMissing("the card shows no signing key that ownerd can use")
+        self._located[credential.id] = token_id
+        return credential
+
+    async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
+        """Find the card of one of ``credentials``; see `TokenPort.locate`."""
+        readers = await self._discover()
+        looks = await asyncio.gather(*(self._try_look(reader) for reader in readers))
+        problems = [seen for seen in looks if isinstance(seen, OwnerdError)]
+        for credential in credentials:
+            for reader, seen in zip(readers, looks, strict=True):
+                if isinstance(seen, OwnerdError):
+                    continue
+                found = piv_work.match(seen.identity, credential)
+                if found is piv_work.Match.YES:
+                    self._located[credential.id] = _token_id(reader.name)
+                    return credential
+                if found is piv_work.Match.REPLACED:
+                    problems.append(WrongKey("the card's keys were replaced since it was enrolled"))
+        for kind in (WrongKey, Busy, ProtocolBroken):
+            for problem in problems:
+                if isinstance(problem, kind):
+                    raise problem
+        raise TokenMissing("no enrolled card is present")
+
+    async def approve(
+        self,
+        credential: TokenCredential,
+        challenge: bytes,
+        handles: Sequence[SecretHandle],
+        *,
+        ui: TokenUi,
+    ) -> TokenAnswer:
+        """Sign ``challenge`` and open the secrets behind ``handles``: one PIN; see `TokenPort.approve`.
+
+        Raises `PinAtRisk` before asking when a mistake could block the card.
+        """
+        act = piv_work.CardAct(credential, challenge, handles)
+        reader, seen = await self._find(credential)
+        piv_work.require_safe_tries(seen.tries)
+        typed = await ui.pin(_info(reader.name, seen.tries))
+        pin = padded_pin(typed, seen.tries)
+        signature, secrets = await self._visit(
+            reader, lambda card: act.run(card, pin), timeout_seconds=self._work_timeout_seconds
+        )
+        answer = act.answer(signature, secrets)
+        for handle, secret in zip(handles, answer.secrets, strict=True):
+            if handle.check is not None and not hmac.compare_digest(handle.check, self._key_check(secret)):
+                raise WrongKey("the card yields another secret than the enrolled one")
+        return answer
+
+    # -- besides the port --
+
+    async def generate_keys(
+        self, token_id: str, management_key: Secret, algorithm: Algorithm = "P-256"
+    ) -> PublicKeys:
+        """Make new keys in those of 9C and 9D that have no certificate, and remember them for `enrol`.
+
+        Whatever key such a slot held is gone. The management key is the owner's to type; none is assumed.
+        Raises `NotAllowed` when both slots have certificates or the card refuses the key.
+        """
+        reader = await self._reader(token_id)
+        chuid, made = await self._visit(
+            reader,
+            lambda card: generate(card, management_key, algorithm),
+            timeout_seconds=4 * self._work_timeout_seconds,
+        )
+        self._generated[chuid] = made
+        return made
+
+    # -- parts --
+
+    async def _find(self, credential: TokenCredential) -> tuple[_Reader, piv_work.Look]:
+        """The reader that holds the credential's card, asked now; the one where it was last goes first."""
+        readers = await self._discover()
+        last = self._located.get(credential.id)
+        for reader in readers:
+            if _token_id(reader.name) == last:
+                seen = await self._try_look(reader)
+                if (
+                    isinstance(seen, piv_work.Look)
+                    and piv_work.match(seen.identity, credential) is piv_work.Match.YES
+                ):
+                    return reader, seen
+        await self.locate([credential])
+        reader = await self._reader(self._located[credential.id])
+        seen = await self._visit(reader, piv_work.look)
+        piv_work.require_enrolled(seen.identity, credential)
+        return reader, seen
+
+    async def _describe(self, reader: _Reader) -> TokenInfo | None:
+        if reader.described is not None and (reader.lock.locked() or reader.worker.stuck):
+            return reader.described  # somebody works with it: do not disturb
+        seen = await self._try_look(reader)
+        if isinstance(seen, OwnerdError):
+            # An empty reader, or a card without PIV, is no news.
+            level = logging.DEBUG if isinstance(seen, TokenMissing) else logging.INFO
+            self._log.log(level, "left out a smart card: %s", seen.id)
+            reader.described = None
+        else:
+            reader.described = _info(reader.name, seen.tries)
+        return reader.described
+
+    async def _try_look(self, reader: _Reader) -> piv_work.Look | OwnerdError:
+        try:
+            return await self._visit(reader, piv_work.look)
+        except OwnerdError as error:
+            return error
+
+    async def _visit(
+        self, reader: _Reader, work: Callable[[PivCard], T], *, timeout_seconds: float | None = None
+    ) -> T:
+        """Run ``work`` in one transaction on the reader's thread. Raises `Busy` when it does not come free."""
+        try:
+            async with asyncio.timeout(self._step_timeout_seconds):
+                await reader.lock.acquire()
+        except TimeoutError as error:
+            raise Busy("another operation uses the card") from error
+        try:
+            if reader.worker.stuck:
+                raise Busy("another program holds the card, or it has not come back")
+            limit = Limit()
+            seconds = timeout_seconds or self._step_timeout_seconds
+            return await reader.worker.run(lambda: _open_and(reader.name, limit, work), limit, seconds)
+        except StepTimeout as error:
+            if isinstance(error.__cause__, PinWrong | PinBlocked | Busy):
+                raise error.__cause__ from error
+            raise Busy("another program holds the card, or it does not answer") from error
+        finally:
+            reader.lock.release()
+
+    async def _discover(self) -> list[_Reader]:
+        names: list[str] = []
+        if not self._finder.stuck:
+            try:
+                names = await self._finder.run(_list_readers, Limit(), self._step_timeout_seconds)
+            except StepTimeout:
+                self._log.warning("looking for smart cards hangs; left out")
+        for name in [one for one in self._readers if one not in names]:
+            reader = self._readers[name]
+            if not reader.lock.locked():
+                reader.worker.stop()
+                del self._readers[name]
+        return [
+            self._readers.setdefault(name, _Reader(name, Worker(f"ownerd-{_token_id(name)}")))
+            for name in names
+        ]
+
+    async def _reader(self, token_id: str) -> _Reader:
+        for reader in await self._discover():
+            if _token_id(reader.name) == token_id:
+                return reader
+        raise TokenMissing("that card is not present")
+
+
+def _list_readers() -> list[str]:
+    try:
+        from ownerd.tokens.piv_link import list_readers
+    except ImportError:  # pyscard is not installed
+        return []
+    return list_readers()
+
+
+def _open_and(reader: str, limit: Limit, work: Callable[[PivCard], T]) -> T:
+    from ownerd.tokens.piv_link import open_link
+
+    with open_link(reader, limit) as link:
+        return work(PivCard(link))
+
+
+def _token_id(reader: str) -> str:
+    return PREFIX + hashlib.sha256(reader.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _shown_name(reader: str) -> str:
+    return f"PIV card in {printable_name(reader, 'a card reader')}"
+
+
+def _info(reader: str, tries: int | None) -> TokenInfo:
+    return TokenInfo(
+        id=_token_id(reader),
+        name=_shown_name(reader),
+        transport="pcsc",
+        aaguid="",
+        firmware=0,
+        has_pin=True,
+        pin_tries=tries,
+        software=False,
+    )
