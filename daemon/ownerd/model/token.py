@@ -8,7 +8,7 @@ from typing import Literal
 from ownerd.model.encoding import Json
 from ownerd.model.secret import Secret
 
-Transport = Literal["usb", "pcsc", "software"]
+Transport = Literal["usb", "pcsc", "software", "pkcs11"]
 
 
 @dataclass(frozen=True, slots=True)

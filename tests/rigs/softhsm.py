@@ -1,0 +1,129 @@
+"""Rig for PKCS#11: real SoftHSM2 tokens of our own, and the adapter over them.
+
+The library is loaded once in a process, so each test ends what it initialized; its token directory comes from
+``SOFTHSM2_CONF``, which SoftHSM2 reads in C_Initialize.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pkcs11
+import pytest
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
+from pkcs11.constants import TokenFlag
+from pkcs11.util.ec import encode_named_curve_parameters
+
+from ownerd.core.seal import key_check
+from ownerd.tokens.pkcs11_port import Pkcs11Tokens
+
+# The real path, as the adapter resolves it: a library loaded by two names would be initialized twice.
+MODULE = str(Path("/usr/lib/softhsm/libsofthsm2.so").resolve())
+PIN = b"2468ace"
+SO_PIN = "13579bdf"
+CURVES = {"P-256": "secp256r1", "P-384": "secp384r1"}
+
+
+@dataclass
+class SoftHsm:
+    """A directory of SoftHSM2 tokens. ``module`` is what the adapter is given."""
+
+    directory: Path
+    module: str = MODULE
+
+    def __post_init__(self) -> None:
+        (self.directory / "tokens").mkdir()
+        self.conf = self.directory / "softhsm2.conf"
+        self.conf.write_text(
+            f"directories.tokendir = {self.directory}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+        )
+
+    def util(self, *arguments: str) -> None:
+        """Run softhsm2-util on these tokens."""
+        environment = {**os.environ, "SOFTHSM2_CONF": str(self.conf)}
+        subprocess.run(
+            ["softhsm2-util", *arguments], env=environment, check=True, capture_output=True, timeout=30
+        )
+
+    def add_token(self, label: str = "card", pin: bytes = PIN) -> None:
+        """Initialize another token; the module sees it after `restart`."""
+        self.util("--init-token", "--free", "--label", label, "--pin", pin.decode(), "--so-pin", SO_PIN)
+        self.restart()
+
+    def delete_token(self, label: str = "card") -> None:
+        """Delete a token from below the module, as pulling it would."""
+        self.util("--delete-token", "--token", label)
+
+    def restart(self) -> None:
+        """Finalize the module in this process; the next use initializes it anew."""
+        for library in pkcs11._loaded.values():
+            if library.initialized:
+                library.finalize()
+
+    def token(self, label: str = "card") -> pkcs11.Token:
+        """A token through the library alone."""
+        return pkcs11.lib(self.module).get_token(token_label=label)
+
+    def flags(self, label: str = "card") -> TokenFlag:
+        """Its flags now."""
+        return self.token(label).flags
+
+    def add_ec_key(
+        self,
+        key_id: bytes,
+        *,
+        label: str = "card",
+        curve: str = "P-256",
+        uses: MechanismFlag = MechanismFlag.SIGN | MechanismFlag.DERIVE,
+        public: dict[Attribute, Any] | None = None,
+        private: dict[Attribute, Any] | None = None,
+        pin: bytes = PIN,
+    ) -> None:
+        """Generate an EC pair on a token."""
+        with self.token(label).open(rw=True, user_pin=pin.decode()) as session:
+            parameters = session.create_domain_parameters(
+                KeyType.EC,
+                {Attribute.EC_PARAMS: encode_named_curve_parameters(CURVES[curve])},
+                local=True,
+            )
+            parameters.generate_keypair(
+                mechanism=Mechanism.EC_KEY_PAIR_GEN,
+                id=key_id,
+                store=True,
+                capabilities=uses | MechanismFlag.VERIFY,
+                public_template=public,
+                private_template=private,
+            )
+
+    def add_rsa_key(self, key_id: bytes, *, label: str = "card", bits: int = 2048) -> None:
+        """Generate an RSA pair on a token."""
+        with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
+            session.generate_keypair(KeyType.RSA, bits, id=key_id, store=True)
+
+    def tokens(self, **options: Any) -> Pkcs11Tokens:
+        """A new adapter."""
+        return Pkcs11Tokens([self.module], key_check=key_check, **options)
+
+
+@pytest.fixture
+def softhsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+    """SoftHSM2 with one token ``card``: a signing key 01 and an agreement key 02 on P-256."""
+    if not Path(MODULE).exists() or shutil.which("softhsm2-util") is None:
+        if os.environ.get("CI"):
+            pytest.fail("softhsm2 is not installed")
+        pytest.skip("softhsm2 is not installed")
+    (tmp_path / "softhsm").mkdir()
+    hsm = SoftHsm(tmp_path / "softhsm")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(hsm.conf))
+    hsm.restart()
+    hsm.add_token()
+    hsm.add_ec_key(b"\x01", uses=MechanismFlag.SIGN)
+    hsm.add_ec_key(b"\x02", uses=MechanismFlag.DERIVE)
+    yield hsm
+    hsm.restart()
