@@ -4,6 +4,7 @@
 
     idle_seconds = 900        # lock after this time without use; 30 to 28800
     pinentry = "pinentry-qt"  # program name or absolute path
+    lock_on_removal = true    # lock when the token that opened the vault is taken out
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Config:
 
     idle_seconds: int = IDLE_SECONDS
     pinentry: str | None = None
+    lock_on_removal: bool = True
 
 
 def read_config(path: Path) -> Config:
@@ -40,13 +42,16 @@ def read_config(path: Path) -> Config:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config.toml is not TOML: {error}") from error
-    unknown = sorted(given.keys() - {"idle_seconds", "pinentry"})
+    unknown = sorted(given.keys() - {"idle_seconds", "lock_on_removal", "pinentry"})
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
     idle_seconds = given.get("idle_seconds", IDLE_SECONDS)
     pinentry = given.get("pinentry")
+    lock_on_removal = given.get("lock_on_removal", True)
     if type(idle_seconds) is not int or not MIN_IDLE_SECONDS <= idle_seconds <= MAX_IDLE_SECONDS:
         raise ConfigError(f"idle_seconds is not a number from {MIN_IDLE_SECONDS} to {MAX_IDLE_SECONDS}")
     if pinentry is not None and not isinstance(pinentry, str):
         raise ConfigError("pinentry is not text")
-    return Config(idle_seconds, pinentry)
+    if not isinstance(lock_on_removal, bool):
+        raise ConfigError("lock_on_removal is neither true nor false")
+    return Config(idle_seconds, pinentry, lock_on_removal)

@@ -28,6 +28,8 @@ from ownerd.model.names import Progress
 if TYPE_CHECKING:
     from ownerd.bus.service import BusService
     from ownerd.core.agent import Agent
+    from ownerd.core.session import Session
+    from ownerd.tokens.presence import Watched
 
 logger = logging.getLogger("ownerd")
 
@@ -78,7 +80,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.core.agent import Agent as Core
     from ownerd.core.desk import Desk
     from ownerd.core.seal import key_check
-    from ownerd.core.session import Session
+    from ownerd.core.session import Session as CoreSession
     from ownerd.prompt.notify import DesktopNotifications
     from ownerd.prompt.pinentry import Pinentry
     from ownerd.prompt.port import Prompts
@@ -92,9 +94,10 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     clock = SystemClock()
     notifications = await BusNotifications.connect()
     prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
-    session = Session(
+    tokens = Fido2Tokens(key_check=key_check)
+    session = CoreSession(
         store=SqliteStore.open(paths.database_path()),
-        tokens=Fido2Tokens(key_check=key_check),
+        tokens=tokens,
         desk=Desk(prompts, clock),
         clock=clock,
         rng=os.urandom,
@@ -115,6 +118,8 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         asyncio.ensure_future(_lock_when_alone(agent, service)),
         asyncio.ensure_future(LoginWatch(lambda reason: _lock_with_system(agent, reason)).run()),
     ]
+    if config.lock_on_removal:
+        watchers.append(asyncio.ensure_future(_lock_when_removed(agent, session, tokens)))
     await ended.wait()
     for watcher in watchers:
         watcher.cancel()
@@ -143,6 +148,14 @@ async def _lock_when_idle(agent: Agent, idle_seconds: int) -> None:
             agent.lock("idle")
             return
         await asyncio.sleep(min(left, 5.0) + 0.01)
+
+
+async def _lock_when_removed(agent: Agent, session: Session, tokens: Watched) -> None:
+    from ownerd.tokens.presence import RemovalWatch
+
+    await session.unlocked.wait()
+    if session.unlocked_by is not None and await RemovalWatch(tokens).wait_removed(session.unlocked_by):
+        agent.lock("token removed")
 
 
 async def _lock_when_alone(agent: Agent, service: BusService) -> None:

@@ -41,11 +41,13 @@ def find_cards() -> list[Candidate]:
 
 def _candidate(reader: Any) -> Candidate:
     name = str(reader.name)
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     shown = printable_name(name, "a card reader")
-    return Candidate(
-        f"pcsc-{digest[:8]}", "pcsc", f"FIDO2 token on {shown}", functools.partial(open_card, reader)
-    )
+    return Candidate(reader_id(name), "pcsc", f"FIDO2 token on {shown}", functools.partial(open_card, reader))
+
+
+def reader_id(name: str) -> str:
+    """Id of the candidate in the reader of this name."""
+    return f"pcsc-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def open_card(reader: Any, limit: Limit) -> CtapDevice:

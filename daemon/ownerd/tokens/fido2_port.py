@@ -31,8 +31,11 @@ from ownerd.tokens.candidate import Candidate, Finder
 from ownerd.tokens.faults import Undecided
 from ownerd.tokens.finders import DEFAULT_FINDERS
 from ownerd.tokens.hold import Hold, Holds
+from ownerd.tokens.limit import Limit
+from ownerd.tokens.presence import Sight, sight
 from ownerd.tokens.session import Permission, Session
 from ownerd.tokens.traffic import forbid_traffic_log
+from ownerd.tokens.worker import StepTimeout, Worker
 
 SALT_BYTES: Final = 32
 MAX_HANDLES: Final = 2
@@ -60,6 +63,8 @@ class Fido2Tokens:
         self._touch_limit_seconds = touch_timeout_seconds + margin_seconds
         self._log = logger or logging.getLogger(__name__)
         self._holds = Holds(finders, step_timeout_seconds, self._log)
+        self._step_timeout_seconds = step_timeout_seconds
+        self._looker = Worker("ownerd-look")
         self._located: dict[str, Candidate] = {}
         self._described: dict[str, TokenInfo] = {}
 
@@ -151,6 +156,20 @@ class Fido2Tokens:
         except (TokenMissing, TokenRemoved):
             self._located.pop(credential.id, None)
             raise
+
+    async def sight(self, credential: TokenCredential) -> Sight | None:
+        """What the transport shows of a located token; None: nobody can tell. See `ownerd.tokens.presence`."""
+        if credential.type != "fido2":
+            return Sight(None, stays=False)
+        candidate = self._located.get(credential.id)
+        if candidate is None:
+            return Sight(None)
+        if self._holds.in_use(candidate) or self._looker.stuck:
+            return None
+        try:
+            return await self._looker.run(lambda: sight(candidate), Limit(), self._step_timeout_seconds)
+        except StepTimeout:
+            return None
 
     # -- parts --
 
