@@ -95,11 +95,18 @@ class FakeAgent:
             TokenInfo("t2", "soft", "software", "01", 1, has_pin=False, pin_tries=None, software=True),
         ]
 
+    async def change_pin(self, caller: Caller, token_id: str, job: Job) -> None:
+        self.note("pin of", token_id)
+        await self._act("change_pin", caller, "", job)
+
     async def read(self, caller: Caller, sealed: str, job: Job) -> str:
         return await self._act("read", caller, sealed, job)
 
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
         return await self._act("change", caller, sealed, job)
+
+    async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
+        return await self._act("recover", caller, sealed, job)
 
     def pending(self) -> Sequence[Pending]:
         return [Pending("7", "disclosure", "app", "scope", "waiting-for-owner", "2026-11-23T14:00:00.123Z")]

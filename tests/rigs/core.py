@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -29,7 +30,7 @@ from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members,
 from ownerd.ledger.approval import client_data
 from ownerd.ledger.verify import verify_ledger
 from ownerd.model.caller import Caller, Confidence, Terminal
-from ownerd.model.errors import TokenMissing, WrongKey
+from ownerd.model.errors import PinWrong, TokenMissing, WrongKey
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
@@ -59,11 +60,15 @@ class FakeToken:
         self.credential_id = os.urandom(32)
         self.plugged = True
         self.asked: list[tuple[bytes, ...]] = []
+        self.pin: bytes | None = None
+        self.pin_tries = 8
 
     @property
     def info(self) -> TokenInfo:
+        has_pin = self.pin is not None
+        tries = self.pin_tries if has_pin else None
         return TokenInfo(
-            self.name, self.name, "software", "00", 1, has_pin=False, pin_tries=None, software=True
+            self.name, self.name, "software", "00", 1, has_pin=has_pin, pin_tries=tries, software=True
         )
 
     @property
@@ -104,6 +109,17 @@ class FakeTokens:
         ui.touch_needed(token.info, 30.0)
         return token.credential
 
+    async def change_pin(self, token_id, *, ui):
+        token = next((one for one in self.tokens if one.name == token_id and one.plugged), None)
+        if token is None:
+            raise TokenMissing("no such token")
+        old = await ui.pin(token.info) if token.pin is not None else None
+        new = await ui.new_pin(token.info)
+        if old is not None and old.reveal() != token.pin:
+            token.pin_tries -= 1
+            raise PinWrong(tries_left=token.pin_tries)
+        token.pin, token.pin_tries = new.reveal(), 8
+
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         for credential in credentials:
             if any(one.plugged and one.credential_id == credential.credential_id for one in self.tokens):
@@ -135,13 +151,14 @@ class ScriptedOwner:
     has_display: bool = True
     shown: list[str] = field(default_factory=list)
     notified: list[tuple[str, str]] = field(default_factory=list)
+    pins: list[bytes] = field(default_factory=list)
 
     def can_prompt(self, terminal: Terminal | None) -> bool:
         return terminal is not None or self.has_display
 
     async def pin(self, terminal, *, description, timeout_seconds) -> Secret:
         self.shown.append(description)
-        return Secret(b"1234")
+        return Secret(self.pins.pop(0) if self.pins else b"1234")
 
     async def confirm(self, terminal, *, description, approve_label, refuse_label, timeout_seconds) -> bool:
         self.shown.append(description)
@@ -168,6 +185,7 @@ class CoreRig:
     store: object
     states: list[tuple[str, dict[str, str | int]]] = field(default_factory=list)
     ended: list[bool] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
 
     def job(self, terminal: Terminal | None = None) -> Job:
         def progress(state: Progress, details: dict[str, str | int]) -> None:
@@ -232,5 +250,5 @@ def kinds(rig: CoreRig) -> list[str]:
 
 async def opened_values(rig: CoreRig, seq: int) -> dict:
     """What the opening of an entry says, verified."""
-    found = await read_entries(rig.store, rig.session.vault.opening_key, seq, 1)
+    found = await read_entries(rig.store, rig.session.vault.opening_keys(), seq, 1)
     return found["entries"][0]["values"]

@@ -14,6 +14,7 @@ from ownerd.model.claim import LABELS, require_claim_name
 from ownerd.model.errors import InvalidArgument
 
 MAX_TEXT_BYTES: Final = 256 * 1024
+MAX_TOKEN_ID_CHARS: Final = 256
 _HANDLE_TOKEN = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _PENDING_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)
 
@@ -75,4 +76,11 @@ def require_pending_id(text: str) -> str:
     """Return ``text``. Raises `InvalidArgument` when no waiting request can have it as its id."""
     if not _PENDING_ID.fullmatch(text):
         raise InvalidArgument("not the id of a waiting request")
+    return text
+
+
+def require_token_id(text: str) -> str:
+    """Return ``text``. Raises `InvalidArgument` when no token that is present can have it as its id."""
+    if not text.isprintable() or not 0 < len(text) <= MAX_TOKEN_ID_CHARS:
+        raise InvalidArgument("not the id of a token")
     return text

@@ -15,6 +15,7 @@ from ownerd.bus.options import (
     parse_options,
     require_pending_id,
     require_text,
+    require_token_id,
 )
 from ownerd.bus.request import Answer, RequestTable
 from ownerd.bus.watch import Watch
@@ -74,6 +75,12 @@ class AgentControl(ServiceInterface):
 
     @method()
     @guarded
+    def Recover(self, sealed: "s", options: "a{sv}") -> "o":
+        """Enrol a token with the recovery code."""
+        return _open_sealed(self._requests, self._agent.recover, sealed, options)
+
+    @method()
+    @guarded
     async def Lock(self) -> None:
         """Lock: the daemon records it and ends."""
         await self._callers.current()
@@ -93,12 +100,13 @@ class AgentControl(ServiceInterface):
 
 
 class TokenList(ServiceInterface):
-    """Tokens that are present."""
+    """Tokens that are present, and their PINs."""
 
-    def __init__(self, agent: AgentService, callers: Callers) -> None:
+    def __init__(self, agent: AgentService, callers: Callers, requests: RequestTable) -> None:
         super().__init__(names.OWNER_INTERFACE_PREFIX + "Tokens")
         self._agent = agent
         self._callers = callers
+        self._requests = requests
 
     @method()
     @guarded
@@ -118,6 +126,19 @@ class TokenList(ServiceInterface):
             }
             for token in await self._agent.tokens()
         ]
+
+    @method()
+    @guarded
+    def ChangePin(self, token_id: "s", options: "a{sv}") -> "o":
+        """Change the PIN of a present token, or set its first one."""
+        chosen = parse_options(options, REQUEST_OPTIONS)
+        token = require_token_id(token_id)
+
+        async def work(caller: Caller, job: Job) -> Answer:
+            await self._agent.change_pin(caller, token, job)
+            return Answer({})
+
+        return self._requests.open(current_sender(), chosen, work, pool=_POOL)
 
 
 class DataAccess(ServiceInterface):

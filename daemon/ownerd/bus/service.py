@@ -72,7 +72,7 @@ class BusService:
         bus.add_message_handler(self._receive)
         bus.export(names.AGENT_PATH, AgentInterface(self._agent, requests))
         bus.export(names.OWNER_PATH, AgentControl(self._agent, callers, requests))
-        bus.export(names.OWNER_PATH, TokenList(self._agent, callers))
+        bus.export(names.OWNER_PATH, TokenList(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, DataAccess(self._agent, requests))
         bus.export(names.OWNER_PATH, PendingRequests(self._agent, callers, requests, self._watch))
         self._bus, self._requests = bus, requests

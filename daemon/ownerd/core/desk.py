@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ownerd.core.ports import Clock, Job, PromptPort
+from ownerd.core.ports import PIN_TRIES_AT_RISK, Clock, Job, PromptPort
 from ownerd.core.service import Pending
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, TimedOut
+from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, PinAtRisk, PinUnfit, TimedOut
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo
@@ -25,6 +25,7 @@ from ownerd.model.token import TokenInfo
 PROMPT_SECONDS: Final = 120.0
 WAIT_SECONDS: Final = 600.0
 MAX_WAITING: Final = 64
+NEW_PIN_ROUNDS: Final = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +46,7 @@ class Act:
     refused: bool = False
     notes: dict[str, Json] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    refusal: asyncio.Event = field(default_factory=asyncio.Event)
 
     def report(self, state: Progress, **details: str | int) -> None:
         """Say what this act waits for, before it waits."""
@@ -108,6 +110,7 @@ class Desk:
         act = self._find(act_id)
         act.refused = True
         act.changed.set()
+        act.refusal.set()
 
     def watch(self, terminal: Terminal | None) -> None:
         """Lend a terminal to all prompts that have none; values are not shown there before `show_values`."""
@@ -180,28 +183,73 @@ class Desk:
             self._require_standing(act)
 
     async def pin(self, act: Act, token: TokenInfo) -> Secret:
-        """Ask for a token's PIN."""
+        """Ask for a token's PIN, saying how many tries are left. Raises `PinAtRisk` instead when few are.
+
+        Only a change of PIN goes on then, once the owner has confirmed: the right PIN restores the tries.
+        """
+        if token.pin_tries is not None and token.pin_tries <= PIN_TRIES_AT_RISK:
+            if act.kind != CHANGE_PIN:
+                raise PinAtRisk(tries_left=token.pin_tries)
+            risk = _risk(token.name, token.pin_tries)
+            await self.confirm(act, lambda _without, _shown: risk, "Go on")
+        tries = "" if token.pin_tries is None else f"\n{_tries(token.pin_tries)} left."
+        return await self._ask_pin(act, token, f"PIN of {token.name}, to {purpose(act)}.{tries}")
+
+    async def new_pin(self, act: Act, token: TokenInfo) -> Secret:
+        """Ask for a token's new PIN until it was typed twice alike. Raises `PinUnfit` when that never comes."""
+        unlike = ""
+        for _ in range(NEW_PIN_ROUNDS):
+            typed = await self._ask_pin(act, token, f"New PIN of {token.name}.{unlike}")
+            if await self._ask_pin(act, token, f"New PIN of {token.name}, once more.") == typed:
+                return typed
+            unlike = "\nThe two were not alike, and nothing has changed yet."
+        raise PinUnfit("the new PIN was not typed twice alike")
+
+    async def _ask_pin(self, act: Act, token: TokenInfo, description: str) -> Secret:
         terminal = await self._terminal(act)
         act.report(Progress.WAITING_FOR_PIN, token=token.name)
-        tries = "" if token.pin_tries is None else f"\n{token.pin_tries} tries left."
         return await self._prompts.pin(
-            terminal,
-            description=f"PIN of {token.name}, to {_PURPOSE.get(act.kind, act.kind)}.{tries}",
-            timeout_seconds=self._prompt_seconds,
+            terminal, description=description, timeout_seconds=self._prompt_seconds
         )
+
+    async def say(self, act: Act, text: str, label: str) -> None:
+        """Show ``text`` until the owner confirms having read it. Raises `Dismissed`, `TimedOut`."""
+        shown = await self._prompts.confirm(
+            await self._terminal(act),
+            description=text,
+            approve_label=label,
+            refuse_label="Stop",
+            timeout_seconds=self._wait_seconds,
+        )
+        if not shown:
+            raise Dismissed("the owner stopped")
+
+    async def ask(self, act: Act, question: str) -> Secret:
+        """Let the owner type something that is not echoed. Raises `Dismissed`, `TimedOut`."""
+        terminal = await self._terminal(act)
+        act.report(Progress.WAITING_FOR_OWNER)
+        return await self._prompts.pin(terminal, description=question, timeout_seconds=self._wait_seconds)
 
     @asynccontextmanager
     async def touch(self, act: Act) -> AsyncIterator[Callable[[TokenInfo, float], None]]:
-        """While a token works: yields what is to be called before its light blinks."""
+        """While a token works: yields what is to be called before its light blinks.
+
+        Refusing the act cancels the block, and with it the operation at the token; raises `Dismissed` then.
+        """
         notes: list[asyncio.Task[None]] = []
 
         def needed(token: TokenInfo, timeout_seconds: float) -> None:
-            act.report(Progress.WAITING_FOR_TOUCH, token=token.name, timeout_seconds=int(timeout_seconds))
-            reason = _PURPOSE.get(act.kind, act.kind)
-            notes.append(asyncio.ensure_future(self._prompts.touch_wanted(token.name, reason)))
+            act.report(
+                Progress.WAITING_FOR_TOUCH,
+                token=token.name,
+                timeout_seconds=int(timeout_seconds),
+                purpose=purpose(act),
+            )
+            notes.append(asyncio.ensure_future(self._prompts.touch_wanted(token.name, purpose(act))))
 
         try:
-            yield needed
+            async with _unless_refused(act):
+                yield needed
         finally:
             if notes:
                 await asyncio.gather(*notes, self._prompts.touch_done(), return_exceptions=True)
@@ -264,18 +312,76 @@ class Desk:
             raise Dismissed("the owner refused")
 
 
+CHANGE_PIN: Final = "pin"
+
 _PURPOSE: Final = {
     "present": "approve a disclosure",
     "unlock": "unlock the vault",
     "setup": "set up the vault",
+    "recover": "enrol a token with the recovery code",
     "read": "show your data to you",
     "change": "change your data",
     "watch": "show values on a terminal",
+    CHANGE_PIN: "change it",
 }
 
 
-async def _end(task: asyncio.Future[Any]) -> None:
-    """Cancel and wait: a prompt must be closed before the next one opens."""
-    if not task.done():
+def purpose(act: Act) -> str:
+    """What an act is for, to follow "to"; names no value and no provider."""
+    return _PURPOSE.get(act.kind, act.kind)
+
+
+def _tries(count: int) -> str:
+    return f"{count} {'try' if count == 1 else 'tries'}"
+
+
+def _risk(name: str, tries: int) -> str:
+    """What the owner confirms before a PIN is asked for that could be the last mistake."""
+    left = (
+        "no try: only a reset helps then"
+        if tries <= 1
+        else f"{_tries(tries - 1)}; without any only a reset helps"
+    )
+    return (
+        f"{_tries(tries)} left for the PIN of {name}.\n\n"
+        f"A wrong PIN now leaves {left}, which erases what the token opens.\n"
+        "The right PIN brings all tries back. Go on only if you are sure of it."
+    )
+
+
+@asynccontextmanager
+async def _unless_refused(act: Act) -> AsyncIterator[None]:
+    """Cancel the block when the act is refused from elsewhere; raises `Dismissed` then."""
+    task = asyncio.current_task()
+    assert task is not None, "acts run as tasks"
+    cancelling, refused = task.cancelling(), False
+
+    async def watch() -> None:
+        nonlocal refused
+        await act.refusal.wait()
+        refused = True
         task.cancel()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if refused and task.uncancel() <= cancelling:
+            raise Dismissed("the owner refused") from error
+        raise
+    finally:
+        watching.cancel()  # not awaited: from here on it must not run any more
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel and wait, cancelled or not: a prompt must be closed before the next one opens."""
+    task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
     await asyncio.gather(task, return_exceptions=True)
+    if cancelled is not None:
+        raise cancelled

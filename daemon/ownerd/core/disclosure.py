@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.core import provider_keys as keys
+from ownerd.core import recovery_code
 from ownerd.core.desk import Act
 from ownerd.core.keyslot import Keyslot
 from ownerd.core.negotiation import negotiate
@@ -217,6 +218,9 @@ def _changes(
     else:
         provider = replace(holder.provider, last=time, disclosures=holder.provider.disclosures + 1)
     put.append(vault.provider_record(provider))
+    if vault.recovery is not None and f"{provider.id}/{recovery_code.ID}" not in vault.copies:
+        spare = keys.copy_transfer(provider.id, recovery_code.ID, vault.recovery.public, key)
+        put.append(vault.copy_record(spare))
     present_keyslot, handles, answer = touch
     for keyslot in vault.keyslots.values():
         copy = vault.copies.get(f"{provider.id}/{keyslot.id}")
@@ -226,5 +230,6 @@ def _changes(
                 fresh = keys.copy_direct(provider.id, keyslot.id, key, salt, secret, session.rng)
                 put.append(vault.copy_record(fresh))
         elif copy is None:
-            put.append(vault.copy_record(keys.copy_transfer(provider.id, keyslot, key)))
+            waiting = keys.copy_transfer(provider.id, keyslot.id, keyslot.transfer.public, key)
+            put.append(vault.copy_record(waiting))
     return put

@@ -12,7 +12,7 @@ over them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from ownerd.core.ports import Batch, Clock, EntryRow, Record, Rng, StorePort
+from ownerd.core.vault import LOG_KEYS, parse_keys_record
 from ownerd.core.vault_index import RecordKey, VaultIndex
 from ownerd.ledger import entry as codec
 from ownerd.ledger.entry import Leaf, LeafCore
@@ -48,6 +49,14 @@ class Draft:
         return codec.challenge(self.core)
 
 
+@dataclass(frozen=True, slots=True)
+class LogKeys:
+    """The log's signing key, and the public key that openings are sealed to."""
+
+    log: Ed25519PrivateKey
+    opening: X25519PublicKey
+
+
 class Journal:
     """Ledger tail and its append. One per process."""
 
@@ -74,7 +83,7 @@ class Journal:
         journal.index = VaultIndex(await store.records())
         journal._frontier = Frontier.from_leaf_hashes(hashes)
         journal._last_ms = parse_time(last.core.time)
-        journal._opening_key = X25519PublicKey.from_public_bytes(parse_b64u(first.core.facts["opening_key"]))
+        journal._opening_key = await _opening_key(store)
         if (last.vault_generation, last.vault_digest) != (journal.index.generation, journal.index.digest):
             raise Tampered("the vault is not the one that the last ledger entry names")
         return journal
@@ -92,6 +101,11 @@ class Journal:
     def now_ms(self) -> int:
         """Wall clock, but never before the last entry (DESIGN section 4, step 4)."""
         return max(self._clock.now_ms(), self._last_ms)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether checkpoints are signed: from set-up, unlock or recovery on."""
+        return self._log_key is not None
 
     def use_keys(self, log_key: Ed25519PrivateKey, opening_key: X25519PublicKey) -> None:
         """Sign checkpoints from now on."""
@@ -126,17 +140,19 @@ class Journal:
         *,
         approval: Approval | None = None,
         outcome: Mapping[str, Json] | None = None,
-        put: Sequence[Record] = (),
+        put: Sequence[Record] | Callable[[int], Sequence[Record]] = (),
         delete: Sequence[RecordKey] = (),
+        renew: LogKeys | None = None,
     ) -> int:
         """Make the entry durable, together with the vault's change, and return its sequence number.
 
-        Raises `StorageError`, `Busy`; then nothing has happened. Once begun it is carried to its end, even when
-        the caller is cancelled.
+        ``put`` may be a function of that number. With ``renew`` the checkpoint over this entry and everything
+        after it is made with new keys. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it
+        is carried to its end, even when the caller is cancelled.
         """
         if (put or delete) and self._log_key is None:
             raise Locked("the vault is locked")
-        work = self._append(draft, approval, self._salted(outcome or {}), tuple(put), tuple(delete))
+        work = self._append(draft, approval, self._salted(outcome or {}), put, tuple(delete), renew)
         return await asyncio.shield(work)
 
     async def _append(
@@ -144,22 +160,27 @@ class Journal:
         draft: Draft,
         approval: Approval | None,
         outcome: dict[str, OpeningValue],
-        put: tuple[Record, ...],
+        put: Sequence[Record] | Callable[[int], Sequence[Record]],
         delete: tuple[RecordKey, ...],
+        renew: LogKeys | None,
     ) -> int:
         async with self._lock:
             if self._frontier.size - draft.core.size > codec.MAX_LAG:
                 raise Busy("the ledger has grown too far since this was shown")
+            put = tuple(put(self._frontier.size) if callable(put) else put)
             index = self.index.after(put, delete)
             row = self._row(draft, approval, outcome, index)
             frontier = self._frontier.copy()
             frontier.append(leaf_hash(row.leaf))
             checkpoint = None
-            if self._log_key is not None:
+            log_key = renew.log if renew else self._log_key
+            if log_key is not None:
                 body = format_checkpoint(self.origin, frontier.size, frontier.root())
-                checkpoint = frontier.size, sign_note(body, self.origin, self._log_key)
+                checkpoint = frontier.size, sign_note(body, self.origin, log_key)
             await self._store.commit(Batch((*self._held, row), checkpoint, put, delete))
             self._held.clear()
+            if renew:
+                self.use_keys(renew.log, renew.opening)
             self._frontier, self.index = frontier, index
             self._last_ms = max(self._last_ms, parse_time(draft.core.time))
             return row.seq
@@ -186,6 +207,24 @@ class Journal:
 
     def _salted(self, values: Mapping[str, Json]) -> dict[str, OpeningValue]:
         return {label: OpeningValue(self._rng(SALT_BYTES), value) for label, value in values.items()}
+
+
+async def keys_leaf(store: StorePort) -> Leaf:
+    """The entry that names the log's keys in force: genesis, or the newest rotation."""
+    records = await store.records(LOG_KEYS)
+    entry = parse_keys_record(records[0]) if records else 0
+    leaves = await store.leaves(entry, 1)
+    if not leaves:
+        raise Tampered("the entry that names the log's keys is missing")
+    leaf = codec.parse_leaf(leaves[0])
+    if leaf.core.kind not in (Kind.GENESIS, Kind.KEY_ROTATED):
+        raise Tampered("the entry that should name the log's keys is of another kind")
+    return leaf
+
+
+async def _opening_key(store: StorePort) -> X25519PublicKey:
+    facts = (await keys_leaf(store)).core.facts
+    return X25519PublicKey.from_public_bytes(parse_b64u(facts["opening_key"]))
 
 
 def _commitments(values: Mapping[str, OpeningValue]) -> dict[str, bytes]:

@@ -14,16 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
-from ownerd.model.errors import InvalidArgument, VaultDamaged
+from ownerd.model.errors import InvalidArgument, Unsupported, VaultDamaged
 from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential
 
 KIND: Final = "keyslot"
 SALT_BYTES: Final = 32
+_CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,14 @@ class SealedPair:
 
 @dataclass(frozen=True, slots=True)
 class Keyslot:
-    """One enrolled token. ``wrapped_vault_key`` is for ``generation`` of the vault key."""
+    """One enrolled token, ``since`` that entry. ``wrapped_vault_key`` is for ``generation`` of the vault key."""
 
     credential: TokenCredential
     slot: SealedPair
     transfer: SealedPair
     generation: int
     wrapped_vault_key: bytes
+    since: int = 0
 
     @property
     def id(self) -> str:
@@ -51,9 +55,24 @@ class Keyslot:
         return self.credential.id
 
 
-def new_handles(rng: Rng) -> tuple[SecretHandle, SecretHandle]:
+def fresh_handle(credential: TokenCredential, rng: Rng) -> SecretHandle:
+    """Name a secret of the token that nobody has asked for yet.
+
+    A salt for hmac-secret; for a card an ephemeral point on the curve of its agreement key, whose private
+    half is forgotten at once. Raises `Unsupported` for a token that only signs.
+    """
+    if credential.type == "fido2":
+        return SecretHandle(rng(SALT_BYTES))
+    if credential.agreement_key is None:
+        raise Unsupported("the token only signs and opens nothing")
+    curve = _CURVES[str(credential.agreement_key["crv"])]()
+    point = ec.generate_private_key(curve).public_key()
+    return SecretHandle(point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+
+def new_handles(credential: TokenCredential, rng: Rng) -> tuple[SecretHandle, SecretHandle]:
     """Fresh (slot, transfer) handles for a token that is being enrolled."""
-    return SecretHandle(rng(SALT_BYTES)), SecretHandle(rng(SALT_BYTES))
+    return fresh_handle(credential, rng), fresh_handle(credential, rng)
 
 
 def make_keyslot(
@@ -63,6 +82,8 @@ def make_keyslot(
     vault_key: Secret,
     generation: int,
     rng: Rng,
+    *,
+    since: int,
 ) -> Keyslot:
     """Build the keyslot of a token from the (slot, transfer) secrets that it has just yielded."""
     pairs = []
@@ -77,7 +98,7 @@ def make_keyslot(
                 seal.seal(key, private.reveal(), where, rng),
             )
         )
-    keyslot = Keyslot(credential, pairs[0], pairs[1], 0, b"")
+    keyslot = Keyslot(credential, pairs[0], pairs[1], 0, b"", since)
     return wrap_vault_key(keyslot, vault_key, generation)
 
 
@@ -132,7 +153,10 @@ def format_keyslot(keyslot: Keyslot) -> Record:
         "slot": _format_pair(keyslot.slot),
         "transfer": _format_pair(keyslot.transfer),
         "vault_key": format_b64u(keyslot.wrapped_vault_key),
+        "since": keyslot.since,
     }
+    if credential.agreement_key is not None:
+        members["agreement_key"] = credential.agreement_key
     return Record(KIND, keyslot.id, keyslot.generation, rfc8785.dumps(members))
 
 
@@ -140,10 +164,10 @@ def parse_keyslot(record: Record) -> Keyslot:
     """Inverse of `format_keyslot`. Raises `VaultDamaged`."""
     try:
         members = parse_json_object(record.sealed)
-        if members["v"] != 1 or members["type"] != "fido2":
+        if members["v"] != 1 or members["type"] not in ("fido2", "piv", "pkcs11"):
             raise VaultDamaged("a keyslot is of a newer version")
         credential = TokenCredential(
-            type="fido2",
+            type=members["type"],
             id=record.id,
             credential_id=parse_b64u(members["credential"]),
             public_key=dict(members["public_key"]),
@@ -152,9 +176,11 @@ def parse_keyslot(record: Record) -> Keyslot:
             firmware=int(members["firmware"]),
             software=bool(members["software"]),
             name=str(members["name"]),
+            agreement_key=dict(members["agreement_key"]) if "agreement_key" in members else None,
         )
         slot, transfer = _parse_pair(members["slot"]), _parse_pair(members["transfer"])
         wrapped = parse_b64u(members["vault_key"])
+        since = int(members["since"])
     except (InvalidArgument, KeyError, TypeError, ValueError) as error:
         raise VaultDamaged("a keyslot is damaged") from error
-    return Keyslot(credential, slot, transfer, record.generation, wrapped)
+    return Keyslot(credential, slot, transfer, record.generation, wrapped, since)

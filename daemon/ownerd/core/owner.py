@@ -95,7 +95,7 @@ def _question(
         case "entries" | "entry":
             start, count = _range(session, members, single=what == "entry")
             detail: list[str | int] = [start] if what == "entry" else [f"{start} to {start + count - 1}"]
-            return what, detail, lambda s, v: read_entries(s.store, v.opening_key, start, count)
+            return what, detail, lambda s, v: read_entries(s.store, v.opening_keys(), start, count)
         case _:
             raise InvalidArgument("the read names nothing that can be read")
 

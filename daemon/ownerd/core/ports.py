@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from ownerd.model.caller import Terminal
 from ownerd.model.names import Progress
@@ -33,12 +33,18 @@ class Rng(Protocol):
 
 # -- tokens --
 
+# With so few tries left a PIN is asked for only to change it, once the owner has confirmed.
+PIN_TRIES_AT_RISK: Final = 2
+
 
 class TokenUi(Protocol):
     """What a token adapter may ask of the person while it works. Called on the event loop."""
 
     async def pin(self, token: TokenInfo) -> Secret:
-        """Return the PIN that the owner typed now. Raises `Dismissed` or `TimedOut`."""
+        """Return the PIN that the owner typed now. Raises `Dismissed`, `TimedOut` or `PinAtRisk`."""
+
+    async def new_pin(self, token: TokenInfo) -> Secret:
+        """Return a new PIN that the owner typed twice alike. Raises `Dismissed`, `TimedOut`, `PinUnfit`."""
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         """Say that a touch is wanted. Called before the command goes to the token."""
@@ -74,6 +80,13 @@ class TokenPort(Protocol):
 
         RP ID hash, credential id, UP and UV flags, the signature and, where a handle has one, the key
         check value are verified before anything is returned. Raises `WrongKey` or `ProtocolBroken`.
+        """
+
+    async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
+        """Change the PIN of a present token, or set its first one; each typed PIN is sent once.
+
+        Keys and secrets of the token stay as they are. Raises `PinUnfit` for a new PIN that the token cannot
+        have, before the old one is sent.
         """
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ownerd.core import seal
-from ownerd.core.keyslot import SALT_BYTES, Keyslot, open_private
+from ownerd.core.keyslot import Keyslot, fresh_handle, open_private
 from ownerd.core.ports import Rng
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
 from ownerd.model.errors import InvalidArgument, VaultDamaged
@@ -59,19 +59,21 @@ def handles_for(copy: KeyCopy | None, keyslot: Keyslot, rng: Rng) -> list[Secret
     """
     if copy is not None and copy.handle is not None:
         return [copy.handle]
-    fresh = SecretHandle(rng(SALT_BYTES))
+    fresh = fresh_handle(keyslot.credential, rng)
     return [fresh] if copy is None else [keyslot.transfer.handle, fresh]
 
 
 def open_key(copy: KeyCopy, keyslot: Keyslot, secrets: Sequence[Secret]) -> ec.EllipticCurvePrivateKey:
     """Open a copy with the secrets that the touch on `handles_for` yielded. Raises `VaultDamaged`."""
-    if copy.handle is not None:
-        der = seal.unseal(_inner_key(secrets[0]), copy.inner, _where(copy.provider_id, copy.token_id))
-    else:
-        private = open_private(keyslot, "transfer", secrets[0])
-        where = _where(copy.provider_id, copy.token_id, "transfer")
-        der = seal.unwrap(private, copy.inner, where).reveal()
-    return _load(der)
+    if copy.handle is None:
+        return open_transfer(copy, open_private(keyslot, "transfer", secrets[0]))
+    return _load(seal.unseal(_inner_key(secrets[0]), copy.inner, _where(copy.provider_id, copy.token_id)))
+
+
+def open_transfer(copy: KeyCopy, private: Secret) -> ec.EllipticCurvePrivateKey:
+    """Open a copy that waits under the transfer key (or the recovery key). Raises `VaultDamaged`."""
+    where = _where(copy.provider_id, copy.token_id, "transfer")
+    return _load(seal.unwrap(private, copy.inner, where).reveal())
 
 
 def copy_direct(
@@ -82,10 +84,12 @@ def copy_direct(
     return KeyCopy(provider_id, token_id, SecretHandle(salt, seal.key_check(secret)), inner)
 
 
-def copy_transfer(provider_id: str, keyslot: Keyslot, key: ec.EllipticCurvePrivateKey) -> KeyCopy:
-    """Seal ``key`` for an absent token."""
-    where = _where(provider_id, keyslot.id, "transfer")
-    return KeyCopy(provider_id, keyslot.id, None, seal.wrap(keyslot.transfer.public, _dump(key), where))
+def copy_transfer(
+    provider_id: str, holder_id: str, public: bytes, key: ec.EllipticCurvePrivateKey
+) -> KeyCopy:
+    """Seal ``key`` to the transfer key of an absent token, or to the recovery key."""
+    where = _where(provider_id, holder_id, "transfer")
+    return KeyCopy(provider_id, holder_id, None, seal.wrap(public, _dump(key), where))
 
 
 def format_copy(copy: KeyCopy) -> dict[str, Json]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ownerd.core.ports import StorePort
-from ownerd.ledger.entry import parse_leaf
-from ownerd.ledger.opening import SealedOpening, open_opening, verify_opening
+from ownerd.ledger.entry import LeafCore, parse_leaf
+from ownerd.ledger.opening import OpeningValue, SealedOpening, open_opening, verify_opening
 from ownerd.model.encoding import Json
+from ownerd.model.errors import LedgerError, Tampered
 
 
 async def read_entries(
-    store: StorePort, opening_key: X25519PrivateKey, start: int, count: int
+    store: StorePort, opening_keys: Sequence[X25519PrivateKey], start: int, count: int
 ) -> dict[str, Json]:
     """Return ``{"entries": […]}``; ``values`` is None where an opening was erased.
 
@@ -23,7 +26,7 @@ async def read_entries(
         sealed = await store.opening(start + offset)
         values: dict[str, Json] | None = {} if leaf.opening is None else None
         if leaf.opening is not None and sealed is not None:
-            opened = open_opening(SealedOpening(*sealed), leaf.core, opening_key)
+            opened = _open(SealedOpening(*sealed), leaf.core, opening_keys)
             verify_opening(opened, leaf)
             values = {label: one.value for label, one in opened.items()}
         entries.append(
@@ -37,3 +40,14 @@ async def read_entries(
             }
         )
     return {"entries": entries}
+
+
+def _open(sealed: SealedOpening, core: LeafCore, keys: Sequence[X25519PrivateKey]) -> dict[str, OpeningValue]:
+    """Open with the key in force, or with one from before a rotation."""
+    problem: LedgerError = Tampered("an opening does not open")
+    for key in keys:
+        try:
+            return open_opening(sealed, core, key)
+        except LedgerError as error:
+            problem = error
+    raise problem

@@ -48,6 +48,8 @@ def render(statement: dict[str, Json]) -> str:
             lines = _read(statement)
         case "owner-change":
             lines = _change(statement)
+        case "token-enrolled" | "token-removed" | "token-named" | "token-tested" | "recovery-set":
+            lines = _token(statement)
         case kind:
             raise ValueError(f"no rendering for {kind}")
     return "\n".join(lines)
@@ -107,6 +109,35 @@ def _read(statement: dict[str, Json]) -> list[str]:
     if statement["detail"]:
         lines.append(f"Which: {', '.join(_text(item, _MAX_NAME) for item in statement['detail'])}")
     return lines
+
+
+def _token(statement: dict[str, Json]) -> list[str]:
+    token = statement["token"]
+    name = _text(token["name"], _MAX_NAME)
+    software = " (software: no protection against programs of yours)" if token["software"] else ""
+    match statement["kind"]:
+        case "token-enrolled":
+            title = "Enrol another token."
+            rest = [f"Token: {name}{software}", "It will open your vault and use the key of every provider."]
+        case "token-removed":
+            title = "Remove a token, and renew the keys of vault and ledger (two touches)."
+            rest = [
+                f"Token: {name}",
+                "It no longer opens this vault. Copies of the files from before still open with it.",
+            ]
+        case "token-named":
+            title = "Give a token another name."
+            rest = [f"Token: {name}", f"New name: {_text(statement['name'], _MAX_NAME)}"]
+        case "token-tested":
+            title = "Test a token: a touch on it must open the vault."
+            rest = [f"Token: {name}"]
+        case _:
+            title = "Make a recovery code."
+            rest = [
+                "It opens everything, and serves to enrol a token when all are lost. It discloses nothing.",
+                "It is shown once. A code that was made before stops working.",
+            ]
+    return [title, "", _app(statement), *rest]
 
 
 def _change(statement: dict[str, Json]) -> list[str]:

@@ -74,11 +74,17 @@ class AgentService(Protocol):
     async def tokens(self) -> list[TokenInfo]:
         """Tokens that are present."""
 
+    async def change_pin(self, caller: Caller, token_id: str, job: Job) -> None:
+        """Change the PIN of a present token, or set its first one; PINs are typed in our own prompts."""
+
     async def read(self, caller: Caller, sealed: str, job: Job) -> str:
         """Owner's read: sealed query in, JWE to the tool's key out; needs a touch, becomes an entry."""
 
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
         """Owner's change: sealed change in, JWE of the outcome out; needs a touch, becomes an entry."""
+
+    async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Enrol a token with the recovery code; locks afterwards."""
 
     def pending(self) -> Sequence[Pending]:
         """Requests that wait."""

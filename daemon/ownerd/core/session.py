@@ -99,6 +99,10 @@ class DeskUi:
         """Ask at the act's terminal."""
         return await self.desk.pin(self.act, token)
 
+    async def new_pin(self, token: TokenInfo) -> Secret:
+        """Ask twice at the act's terminal."""
+        return await self.desk.new_pin(self.act, token)
+
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         """Tell the caller and the desktop."""
         self.needed(token, timeout_seconds)

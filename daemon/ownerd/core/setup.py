@@ -50,12 +50,14 @@ async def set_up(
         journal.hold_genesis({"verifier_key": verifier_key, "opening_key": opening_public})
 
         draft = journal.draft(Kind.TOKEN_ENROLLED, {}, {"token": format_token(credential)})
-        handles = keyslots.new_handles(rng)
+        handles = keyslots.new_handles(credential, rng)
         async with session.desk.touch(act) as needed:
             ui = DeskUi(session.desk, act, needed)
             answer = await session.tokens.approve(credential, draft.challenge, handles, ui=ui)
         secrets = (answer.secrets[0], answer.secrets[1])
-        keyslot = keyslots.make_keyslot(credential, handles, secrets, vault_key, FIRST_GENERATION, rng)
+        keyslot = keyslots.make_keyslot(
+            credential, handles, secrets, vault_key, FIRST_GENERATION, rng, since=1
+        )
 
         vault = Vault(vault_key, FIRST_GENERATION, rng)
         put = [

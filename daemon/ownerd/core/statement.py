@@ -103,6 +103,11 @@ def change_statement(
     )
 
 
+def token_statement(kind: str, caller: Caller, tool: str, token: dict[str, Json], **more: Json) -> Statement:
+    """Describe an act upon a token or the recovery code; ``token`` has ``id``, ``name`` and ``software``."""
+    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "token": token, **more})
+
+
 def app_label(caller: Caller) -> dict[str, Json]:
     """The app as statements and openings name it."""
     return {"label": caller.label, "confidence": caller.confidence.value}

@@ -1,7 +1,7 @@
 """Unlock: how a touch opens the vault, and what must hold before anything is disclosed.
 
 Order: (1) the vault's digest is the one that the last entry names (`Journal.load`); (2) a touch yields the
-slot secret; (3) every record opens; (4) the genesis entry names the keys in the vault; (5) the newest
+slot secret; (3) every record opens; (4) genesis, or the newest rotation, names the keys in the vault; (5) the newest
 checkpoint is signed by the log key and its root is the tree's; (6) entries after it are of kinds that may be
 written while locked. Only then is the ``unlocked`` entry appended and the vault open.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from ownerd.core import keyslot as keyslots
 from ownerd.core import seal
 from ownerd.core.desk import Act
-from ownerd.core.journal import Journal
+from ownerd.core.journal import Journal, keys_leaf
 from ownerd.core.session import Session
 from ownerd.core.vault import Vault
 from ownerd.ledger import entry as codec
@@ -47,10 +47,10 @@ async def unlock(session: Session, act: Act) -> None:
 async def verify_tail(session: Session, journal: Journal, vault: Vault) -> None:
     """Steps 4 to 6 of the module docstring. Raises `Tampered`, `BadSignature`, `Malformed`."""
     verifier_key = format_verifier_key(journal.origin, vault.log_key.public_key())
-    genesis = codec.parse_leaf((await session.store.leaves(0, 1))[0])
+    leaf = await keys_leaf(session.store)
     opening_public = format_b64u(seal.public_bytes(vault.opening_key))
-    if genesis.core.facts != {"verifier_key": verifier_key, "opening_key": opening_public}:
-        raise Tampered("the genesis entry names other keys than the vault holds")
+    if leaf.core.facts != {"verifier_key": verifier_key, "opening_key": opening_public}:
+        raise Tampered("the ledger names other keys than the vault holds")
     newest = await session.store.checkpoint()
     if newest is None:
         raise Tampered("the ledger has no checkpoint")

@@ -15,10 +15,11 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ownerd.core import keyslot, provider_keys, seal
+from ownerd.core import keyslot, provider_keys, recovery_code, seal
 from ownerd.core.keyslot import Keyslot
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
+from ownerd.core.recovery_code import RecoverySlot
 from ownerd.model.claim import Claim
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
@@ -31,6 +32,7 @@ ANCHOR: Final = "anchor"
 SYSTEM: Final = "system"
 LOG_KEY: Final = "log-key"
 OPENING_KEY: Final = "opening-key"
+LOG_KEYS: Final = "log-keys"
 ID_BYTES: Final = 8
 
 
@@ -53,6 +55,7 @@ class Vault:
     """Claims, providers and keys, decrypted. Never leaves the process; ends with it."""
 
     def __init__(self, key: Secret, generation: int, rng: Rng) -> None:
+        self.root = key
         self._key = seal.derive(key, "ownerd/vault/v1")
         self._rng = rng
         self.generation = generation
@@ -61,6 +64,8 @@ class Vault:
         self.providers: dict[str, KnownProvider] = {}
         self.copies: dict[str, KeyCopy] = {}
         self.keyslots: dict[str, Keyslot] = {}
+        self.recovery: RecoverySlot | None = None
+        self.keys_entry = 0
         self.anchors: set[str] = set()
         self._system: dict[str, bytes] = {}
 
@@ -75,6 +80,11 @@ class Vault:
     def opening_key(self) -> X25519PrivateKey:
         """The private half of the key that openings are sealed to."""
         return X25519PrivateKey.from_private_bytes(self._system_key(OPENING_KEY))
+
+    def opening_keys(self) -> list[X25519PrivateKey]:
+        """All keys that openings were ever sealed to, the newest first."""
+        names = sorted((name for name in self._system if name.startswith(OPENING_KEY)), key=_age)
+        return [X25519PrivateKey.from_private_bytes(self._system[name]) for name in names]
 
     def _system_key(self, name: str) -> bytes:
         try:
@@ -141,6 +151,37 @@ class Vault:
         """Record that the owner has approved a trust anchor (SHA-256 of its DER, hex)."""
         return self.seal_record(ANCHOR, self._rng(ID_BYTES).hex(), {"v": 1, "sha256": fingerprint})
 
+    def rotated(
+        self, records: Iterable[Record], log_key: bytes, opening_key: bytes, entry: int
+    ) -> tuple[Vault, list[Record]]:
+        """Reseal ``records`` for a new vault key, with new log and opening keys from ``entry`` on.
+
+        Needs no token: keyslots and the recovery slot get the new key by their public halves. Keys that older
+        openings were sealed to are kept, under the new key. Returns the vault as it will be, empty until it
+        applies the records, and the records.
+        """
+        generation = self.generation + 1
+        later = Vault(Secret(self._rng(seal.KEY_BYTES)), generation, self._rng)
+        put = [
+            keys_record(entry, generation),
+            later.system_record(LOG_KEY, log_key),
+            later.system_record(OPENING_KEY, opening_key),
+            later.system_record(f"{OPENING_KEY}/{self.generation}", self._system_key(OPENING_KEY)),
+        ]
+        made = {(record.kind, record.id) for record in put}
+        for record in records:
+            if record.kind == keyslot.KIND:
+                slot = keyslot.wrap_vault_key(keyslot.parse_keyslot(record), later.root, generation)
+                put.append(keyslot.format_keyslot(slot))
+            elif record.kind == recovery_code.KIND:
+                opened = recovery_code.parse_slot(record)
+                put.append(
+                    recovery_code.format_slot(recovery_code.wrap_vault_key(opened, later.root, generation))
+                )
+            elif (record.kind, record.id) not in made:
+                put.append(later.seal_record(record.kind, record.id, self._open(record)))
+        return later, put
+
     # -- taking records in --
 
     def apply(self, put: Iterable[Record], delete: Iterable[tuple[str, str]]) -> None:
@@ -150,6 +191,10 @@ class Vault:
         for record in put:
             if record.kind == keyslot.KIND:
                 self.keyslots[record.id] = keyslot.parse_keyslot(record)
+            elif record.kind == recovery_code.KIND:
+                self.recovery = recovery_code.parse_slot(record)
+            elif record.kind == LOG_KEYS:
+                self.keys_entry = parse_keys_record(record)
             else:
                 self._take(record, self._open(record))
 
@@ -202,6 +247,25 @@ class Vault:
             self.copies.pop(record_id, None)
         elif kind == keyslot.KIND:
             self.keyslots.pop(record_id, None)
+
+
+def keys_record(entry: int, generation: int) -> Record:
+    """Say in clear which entry names the log's keys in force: genesis, or the newest rotation."""
+    return Record(LOG_KEYS, "current", generation, rfc8785.dumps({"v": 1, "entry": entry}))
+
+
+def parse_keys_record(record: Record) -> int:
+    """Inverse of `keys_record`. Raises `VaultDamaged`."""
+    try:
+        return int(parse_json_object(record.sealed)["entry"])
+    except (InvalidArgument, KeyError, TypeError, ValueError) as error:
+        raise VaultDamaged("a record is malformed") from error
+
+
+def _age(name: str) -> int:
+    # "opening-key" is in force; "opening-key/3" was in generation 3.
+    generation = name.partition("/")[2]
+    return -int(generation) if generation else -(1 << 62)
 
 
 def _provider(record_id: str, members: dict[str, Json]) -> KnownProvider:

@@ -138,7 +138,7 @@ class PinBlocked(TokenError):
 class PinAtRisk(TokenError):
     """So few PIN tries are left that ownerd does not ask: a mistake could block the token for good."""
 
-    hint = "enter the right PIN once in the token's own software, which restores the tries, then ask again"
+    hint = "the right PIN restores the tries: give it to ownerctl token pin, or to the token's own software"
 
     def __init__(self, message: str = "too few PIN tries are left", *, tries_left: int | None = None) -> None:
         super().__init__(message if tries_left is None else f"{message} ({tries_left}); no PIN was asked for")
@@ -149,6 +149,12 @@ class KeysMissing(TokenError):
     """The card shows no signing key that ownerd can use."""
 
     hint = "put keys on the card with its own software, or have ownerd make them with its management key"
+
+
+class PinUnfit(TokenError):
+    """The token cannot take the new PIN, or it was typed in two ways."""
+
+    hint = "the old PIN still holds; choose another new one, and type it twice alike"
 
 
 class PinNeeded(TokenError):

@@ -138,7 +138,12 @@ def test_progress_names_the_token_before_the_touch(provider_rig: ProviderRig):
         await rig.agent.present(APP, provider_rig.signed(), rig.job())
         assert at_touch[-1] == "waiting-for-touch"
         details = dict(rig.states)["waiting-for-touch"]
-        assert details == {"id": "3", "token": "A", "timeout_seconds": 30}
+        assert details == {
+            "id": "3",
+            "token": "A",
+            "timeout_seconds": 30,
+            "purpose": "approve a disclosure",
+        }
         assert rig.owner.notified[-1] == ("A", "approve a disclosure")
 
     asyncio.run(story())

@@ -21,7 +21,7 @@ async def two_tokens(provider_rig: ProviderRig) -> CoreRig:
     rig = make_core(FakeStore(), FakeToken("A"), FakeToken("B"), anchors=provider_rig.anchors)
     await set_up(rig, **CLAIMS)
     session, second = rig.session, rig.tokens.tokens[1]
-    handles = keyslots.new_handles(session.rng)
+    handles = keyslots.new_handles(second.credential, session.rng)
     draft = session.journal.draft(Kind.OWNER_CHANGE, {})
 
     class Quiet:
@@ -31,7 +31,9 @@ async def two_tokens(provider_rig: ProviderRig) -> CoreRig:
     first = next(iter(session.vault.keyslots.values()))
     unlocked = await rig.tokens.approve(first.credential, draft.challenge, [first.slot.handle], ui=Quiet())
     vault_key = keyslots.open_vault_key(first, unlocked.secrets[0])
-    slot = keyslots.make_keyslot(second.credential, handles, answer.secrets, vault_key, 1, session.rng)
+    slot = keyslots.make_keyslot(
+        second.credential, handles, answer.secrets, vault_key, 1, session.rng, since=2
+    )
     put = [keyslots.format_keyslot(slot)]
     await session.journal.append(draft, approval=unlocked.approval, put=put)
     session.vault.apply(put, ())

@@ -1,0 +1,235 @@
+"""Several tokens: enrol another, name, test, remove (DESIGN section 5).
+
+Any enrolled token opens the vault and uses every provider's key. Removing one renews vault, log and opening
+keys without a touch per provider; the last way in cannot be removed. Copies of the files from before still
+open with a removed token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ownerd.core import keyslot as keyslots
+from ownerd.core import provider_keys, recovery_code, seal
+from ownerd.core.desk import Act
+from ownerd.core.journal import LogKeys
+from ownerd.core.keyslot import Keyslot
+from ownerd.core.ports import Record
+from ownerd.core.session import DeskUi, Session
+from ownerd.core.statement import Statement, app_label, token_statement
+from ownerd.core.vault import Vault
+from ownerd.ledger.facts import format_token
+from ownerd.ledger.note import format_verifier_key
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.errors import InvalidArgument, NotAllowed, NotFound, Unsupported
+from ownerd.model.names import Kind
+from ownerd.model.token import TokenCredential, TokenInfo
+
+MAX_TOKENS: Final = 16
+MAX_NAME_CHARS: Final = 60
+
+
+def shown(credential: TokenCredential) -> dict[str, Json]:
+    """A token as answers and statements name it."""
+    return {"id": credential.id, "name": credential.name, "software": credential.software}
+
+
+async def add(
+    session: Session, act: Act, tool: str, token_id: str, *, user_verification: bool, name: str | None
+) -> dict[str, Json]:
+    """Enrol another token: two acts on it, then one on an enrolled token, which approves it."""
+    vault, journal = session.require_vault(), session.require_journal()
+    if len(vault.keyslots) >= MAX_TOKENS:
+        raise NotAllowed(f"{MAX_TOKENS} tokens are enrolled already")
+    chosen = await require_present(session, token_id)
+    info: dict[str, Json] = {"id": chosen.id, "name": name or chosen.name, "software": chosen.software}
+    statement = token_statement("token-enrolled", act.caller, tool, info)
+    async with session.desk.turn(act):
+        await confirm(session, act, statement, "Enrol")
+        credential = await make_credential(session, act, token_id, user_verification=user_verification)
+        if credential.id in vault.keyslots:
+            raise NotAllowed("the token is enrolled already")
+        credential = replace(credential, name=_name(name) if name else credential.name)
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
+        slot = await prove(session, act, credential, draft.challenge, vault)
+        approver = await session.locate(act, vault.keyslots)
+        answer = await session.touch(act, approver, draft.challenge, [])
+        entry = await journal.append(
+            draft,
+            approval=answer.approval,
+            put=lambda seq: [keyslots.format_keyslot(replace(slot, since=seq))],
+        )
+        vault.keyslots[credential.id] = replace(slot, since=entry)
+    return {"entry": entry, "token": shown(credential)}
+
+
+async def require_present(session: Session, token_id: str) -> TokenInfo:
+    """Return what is known of a token that is present. Raises `NotFound`."""
+    for info in await session.tokens.present():
+        if info.id == token_id:
+            return info
+    raise NotFound("no such token is present")
+
+
+async def make_credential(
+    session: Session, act: Act, token_id: str, *, user_verification: bool
+) -> TokenCredential:
+    """Make the credential on a token. Raises `Unsupported` for one that opens nothing."""
+    async with session.desk.touch(act) as needed:
+        ui = DeskUi(session.desk, act, needed)
+        credential = await session.tokens.enrol(token_id, user_verification=user_verification, ui=ui)
+    if not credential.opens:
+        raise Unsupported("the token only signs; it cannot open a vault")
+    return credential
+
+
+async def prove(
+    session: Session, act: Act, credential: TokenCredential, challenge: bytes, vault: Vault
+) -> Keyslot:
+    """Let a new token yield its secrets in the mode of use, and build its keyslot from them."""
+    handles = keyslots.new_handles(credential, session.rng)
+    async with session.desk.touch(act) as needed:
+        ui = DeskUi(session.desk, act, needed)
+        answer = await session.tokens.approve(credential, challenge, handles, ui=ui)
+    secrets = (answer.secrets[0], answer.secrets[1])
+    return keyslots.make_keyslot(
+        credential, handles, secrets, vault.root, vault.generation, session.rng, since=0
+    )
+
+
+async def rename(session: Session, act: Act, tool: str, token_id: str, name: str) -> dict[str, Json]:
+    """Give an enrolled token another name: one touch."""
+    vault, journal = session.require_vault(), session.require_journal()
+    keyslot = _enrolled(vault, token_id)
+    named = replace(keyslot, credential=replace(keyslot.credential, name=_name(name)))
+    statement = token_statement("token-named", act.caller, tool, shown(keyslot.credential), name=name)
+    async with session.desk.turn(act):
+        await confirm(session, act, statement, "Rename")
+        approver = await session.locate(act, vault.keyslots)
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        draft = journal.draft(Kind.OWNER_CHANGE, values)
+        answer = await session.touch(act, approver, draft.challenge, [])
+        put = [keyslots.format_keyslot(named)]
+        entry = await journal.append(draft, approval=answer.approval, put=put)
+        vault.apply(put, ())
+    return {"entry": entry}
+
+
+async def test(session: Session, act: Act, tool: str, token_id: str) -> dict[str, Json]:
+    """Let one token show that it opens the vault: a touch on that very token."""
+    vault, journal = session.require_vault(), session.require_journal()
+    keyslot = _enrolled(vault, token_id)
+    statement = token_statement("token-tested", act.caller, tool, shown(keyslot.credential))
+    async with session.desk.turn(act):
+        await confirm(session, act, statement, "Test")
+        present = await session.locate(act, {keyslot.id: keyslot})
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        draft = journal.draft(Kind.OWNER_READ, values)
+        answer = await session.touch(act, present, draft.challenge, [keyslot.slot.handle])
+        opens = keyslots.open_vault_key(keyslot, answer.secrets[0]) == vault.root
+        await journal.append(draft, approval=answer.approval)
+    return {"id": token_id, "opens": opens}
+
+
+async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[str, Json]:
+    """Remove a token and renew the keys: two touches of a token that stays, where there is another.
+
+    Raises `NotAllowed` for the last way in.
+    """
+    vault, journal = session.require_vault(), session.require_journal()
+    keyslot = _enrolled(vault, token_id)
+    staying = {one.id: one for one in vault.keyslots.values() if one.id != token_id}
+    if not staying:
+        raise NotAllowed("this is the last token; enrol another first")
+    statement = token_statement("token-removed", act.caller, tool, shown(keyslot.credential))
+    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+    async with session.desk.turn(act):
+        await confirm(session, act, statement, "Remove")
+        approver = await session.locate(act, staying)
+        draft = journal.draft(Kind.TOKEN_REMOVED, values, {"token": token_id})
+        answer = await session.touch(act, approver, draft.challenge, [])
+        gone = [(keyslots.KIND, token_id)]
+        gone += [(provider_keys.KIND, copy) for copy in vault.copies if copy.endswith(f"/{token_id}")]
+        entry = await journal.append(draft, approval=answer.approval, delete=gone)
+        vault.apply((), gone)
+        verifier_key = await rotate(session, act, approver, values)
+    return {"entry": entry, "rotated": True, "verifier_key": verifier_key}
+
+
+async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str, Json]) -> str:
+    """Renew vault key, log key and opening key: one touch. Returns the log's new verifier key."""
+    vault, journal, rng = session.require_vault(), session.require_journal(), session.rng
+    log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
+    opening_key = X25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
+    verifier_key = format_verifier_key(journal.origin, log_key.public_key())
+    facts: dict[str, Json] = {
+        "verifier_key": verifier_key,
+        "opening_key": format_b64u(seal.public_bytes(opening_key)),
+    }
+    draft = journal.draft(Kind.KEY_ROTATED, values, facts)
+    answer = await session.touch(act, approver, draft.challenge, [])
+
+    records = await session.store.records()
+    made: list[tuple[Vault, list[Record]]] = []
+
+    def reseal(entry: int) -> list[Record]:
+        made.append(
+            vault.rotated(records, log_key.private_bytes_raw(), opening_key.private_bytes_raw(), entry)
+        )
+        return made[-1][1]
+
+    keys = LogKeys(log_key, opening_key.public_key())
+    await journal.append(draft, approval=answer.approval, put=reseal, renew=keys)
+    later, put = made[-1]
+    later.apply(put, ())
+    session.vault = later
+    return verifier_key
+
+
+def listing(vault: Vault, present: set[str]) -> dict[str, Json]:
+    """Enrolled tokens and the recovery code, for the owner's tool."""
+    with_copy = sum(1 for copy in vault.copies.values() if copy.token_id == recovery_code.ID)
+    recovery = vault.recovery
+    return {
+        "tokens": [
+            {
+                **shown(one.credential),
+                "type": one.credential.type,
+                "since_entry": one.since,
+                "user_verification": one.credential.user_verification,
+                "opens": one.credential.opens,
+                "present": one.id in present,
+            }
+            for one in vault.keyslots.values()
+        ],
+        "recovery": None
+        if recovery is None
+        else {"since_entry": recovery.since, "providers": with_copy, "of": len(vault.providers)},
+    }
+
+
+async def confirm(session: Session, act: Act, statement: Statement, verb: str) -> None:
+    """Show a statement until the owner decides."""
+
+    def text(_without: frozenset[str], _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+        return str(statement["rendered"]["text"])
+
+    await session.desk.confirm(act, text, verb)
+
+
+def _enrolled(vault: Vault, token_id: str) -> Keyslot:
+    try:
+        return vault.keyslots[token_id]
+    except KeyError as error:
+        raise NotFound("no such token is enrolled") from error
+
+
+def _name(name: str) -> str:
+    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
+        raise InvalidArgument(f"a token's name has 1 to {MAX_NAME_CHARS} printable characters")
+    return name

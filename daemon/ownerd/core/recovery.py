@@ -1,0 +1,154 @@
+"""The recovery code in use: make one, and get back in with it (DESIGN section 5).
+
+A code is approved by a touch, shown once in the daemon's own prompt, and proven by typing part of it back
+before anything is stored. It opens everything and serves to enrol a token; the vault is not left open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from ownerd.core import enrolment, provider_keys
+from ownerd.core import keyslot as keyslots
+from ownerd.core import recovery_code as codes
+from ownerd.core.desk import Act
+from ownerd.core.ports import Record
+from ownerd.core.recovery_code import RecoveryKeys, RecoverySlot
+from ownerd.core.session import Session
+from ownerd.core.statement import app_label, token_statement
+from ownerd.core.unlocking import verify_tail
+from ownerd.core.vault import Vault
+from ownerd.ledger.approval import recovery_message
+from ownerd.ledger.facts import format_token
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.errors import Dismissed, NotAllowed, NotFound
+from ownerd.model.names import Kind
+from ownerd.model.secret import Secret
+from ownerd.model.token import RecoveryApproval
+
+TRIES: Final = 3
+NO_TOKEN: Final[dict[str, Json]] = {"id": codes.ID, "name": "recovery code", "software": False}
+
+
+async def make(session: Session, act: Act, tool: str) -> dict[str, Json]:
+    """Make or replace the recovery code: one touch, then it is shown and typed back."""
+    vault, journal = session.require_vault(), session.require_journal()
+    statement = token_statement("recovery-set", act.caller, tool, NO_TOKEN)
+    async with session.desk.turn(act):
+        await enrolment.confirm(session, act, statement, "Make")
+        approver = await session.locate(act, vault.keyslots)
+        code = codes.new_code(session.rng)
+        slot = codes.make_slot(code, vault.root, vault.generation, since=0)
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        facts: dict[str, Json] = {"public_key": format_b64u(slot.verify)}
+        draft = journal.draft(Kind.RECOVERY_SET, values, facts)
+        answer = await session.touch(act, approver, draft.challenge, [])
+        await _show(session, act, code)
+        # Copies for an older code are of no use to this one; each provider's next use makes a new one.
+        stale = [(provider_keys.KIND, key) for key, copy in vault.copies.items() if copy.token_id == codes.ID]
+        entry = await journal.append(
+            draft,
+            approval=answer.approval,
+            put=lambda seq: [codes.format_slot(replace(slot, since=seq))],
+            delete=stale,
+        )
+        vault.apply([codes.format_slot(replace(slot, since=entry))], stale)
+    return {"entry": entry}
+
+
+async def _show(session: Session, act: Act, code: Secret) -> None:
+    """Show the code once, and let the owner type two of its groups back."""
+    lines = [
+        "Your recovery code. Write it on paper and keep it away from this computer:",
+        "",
+        f"  {codes.format_code(code)}",
+        "",
+        "It is not shown again.",
+    ]
+    await session.desk.say(act, "\n".join(lines), "Written down")
+    groups = codes.groups(code)
+    first, second = sorted(byte % len(groups) for byte in session.rng(2))
+    second = second if second != first else (first + 3) % len(groups)
+    first, second = sorted((first, second))
+    for _ in range(TRIES):
+        question = f"Type groups {first + 1} and {second + 1} of the code, from your paper."
+        typed = await session.desk.ask(act, question)
+        if codes.same_groups(typed, groups[first] + groups[second]):
+            return
+    raise Dismissed("the code was not typed back; nothing is changed")
+
+
+async def recover(
+    session: Session, act: Act, tool: str, token_id: str, *, user_verification: bool
+) -> dict[str, Json]:
+    """Enrol a token with the recovery code. The vault is not left open.
+
+    Raises `InvalidArgument` for a mistyped code, `NotAllowed` for a wrong one, `NotFound` where none is set.
+    """
+    journal = session.require_journal()
+    chosen = await enrolment.require_present(session, token_id)
+    info: dict[str, Json] = {"id": chosen.id, "name": chosen.name, "software": chosen.software}
+    statement = token_statement("token-enrolled", act.caller, tool, info)
+    async with session.desk.turn(act):
+        if session.vault is not None:
+            raise NotAllowed("the vault is open; enrol the token with the one that opened it")
+        slot = await _slot(session)
+        keys = codes.derive_keys(
+            codes.parse_code((await _type(session, act)).reveal().decode("utf-8", "replace"))
+        )
+        vault = await _open(session, slot, keys)
+        await verify_tail(session, journal, vault)
+        journal.use_keys(vault.log_key, vault.opening_key.public_key())
+        opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
+        await journal.append(opened, approval=_sign(keys, opened.challenge))
+        await enrolment.confirm(session, act, statement, "Enrol")
+        credential = await enrolment.make_credential(
+            session, act, token_id, user_verification=user_verification
+        )
+        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
+        keyslot = await enrolment.prove(session, act, credential, draft.challenge, vault)
+        copies = _copies(vault, keyslot, keys)
+        entry = await journal.append(
+            draft,
+            approval=_sign(keys, draft.challenge),
+            put=lambda seq: [keyslots.format_keyslot(replace(keyslot, since=seq)), *copies],
+        )
+    return {"entry": entry, "token": enrolment.shown(credential)}
+
+
+async def _slot(session: Session) -> RecoverySlot:
+    records = await session.store.records(codes.KIND)
+    if not records:
+        raise NotFound("no recovery code is set")
+    return codes.parse_slot(records[0])
+
+
+async def _type(session: Session, act: Act) -> Secret:
+    return await session.desk.ask(
+        act, "Type your recovery code (28 letters and digits; dashes do not matter)."
+    )
+
+
+async def _open(session: Session, slot: RecoverySlot, keys: RecoveryKeys) -> Vault:
+    if keys.signing.public_key().public_bytes_raw() != slot.verify:
+        raise NotAllowed("this is not the recovery code of this vault")
+    vault = Vault(codes.open_vault_key(slot, keys), slot.generation, session.rng)
+    vault.apply(await session.store.records(), ())
+    return vault
+
+
+def _copies(vault: Vault, keyslot: keyslots.Keyslot, keys: RecoveryKeys) -> list[Record]:
+    """Every provider's key that waits under the recovery key, sealed to the new token's transfer key."""
+    made = []
+    for copy in vault.copies.values():
+        if copy.token_id == codes.ID:
+            key = provider_keys.open_transfer(copy, keys.private)
+            again = provider_keys.copy_transfer(copy.provider_id, keyslot.id, keyslot.transfer.public, key)
+            made.append(vault.copy_record(again))
+    return made
+
+
+def _sign(keys: RecoveryKeys, challenge: bytes) -> RecoveryApproval:
+    return RecoveryApproval(keys.signing.sign(recovery_message(challenge)))

@@ -1,0 +1,53 @@
+"""Reads and changes of tokens and the recovery code, as the owner's tool words them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ownerd.core import enrolment, recovery
+from ownerd.core.desk import Act
+from ownerd.core.owner import ToolMessage
+from ownerd.core.session import Session
+from ownerd.model.encoding import Json
+from ownerd.model.errors import InvalidArgument, TokenError
+
+CHANGES: Final = frozenset({"token-add", "token-name", "token-remove", "recovery-set"})
+
+
+async def read(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:
+    """List what is enrolled (names and dates only: no touch), or test one token with a touch on it."""
+    if message.members["what"] == "token":
+        return await enrolment.test(session, act, message.tool, _text(message, "id"))
+    vault = session.require_vault()
+    present: set[str] = set()
+    for keyslot in vault.keyslots.values():
+        try:
+            present.add((await session.tokens.locate([keyslot.credential])).id)
+        except TokenError:
+            continue
+    return enrolment.listing(vault, present)
+
+
+async def change(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:
+    """Carry out one of `CHANGES`. Raises `InvalidArgument`."""
+    members, tool = message.members, message.tool
+    match members["change"]:
+        case "token-add":
+            verified, name = members.get("user_verification"), members.get("name")
+            if not isinstance(verified, bool) or not isinstance(name, str | None):
+                raise InvalidArgument("the message names no mode, or no good name")
+            token = _text(message, "token")
+            return await enrolment.add(session, act, tool, token, user_verification=verified, name=name)
+        case "token-name":
+            return await enrolment.rename(session, act, tool, _text(message, "id"), _text(message, "name"))
+        case "token-remove":
+            return await enrolment.remove(session, act, tool, _text(message, "id"))
+        case _:
+            return await recovery.make(session, act, tool)
+
+
+def _text(message: ToolMessage, name: str) -> str:
+    value = message.members.get(name)
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} is missing or not text")
+    return value
