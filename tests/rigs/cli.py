@@ -312,6 +312,10 @@ class ScriptedAgent:
         self.note("tokens")
         return [TokenInfo(**{**soft, **token}) for token in self.plan("tokens", [{}])]
 
+    async def change_pin(self, caller: Any, token_id: str, job: Any) -> None:
+        self.note("pin of", token_id)
+        await self.act("change_pin", job)
+
     def _claim(self, name: str) -> dict[str, Any]:
         return {"name": name, "value": self.claims[name], "source": "owner", "changed": TIME, "version": 1}
 

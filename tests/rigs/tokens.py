@@ -37,6 +37,7 @@ class FakeUi:
     """A person who types ``pins`` one after the other; ``events`` keeps the order of what was asked."""
 
     pins: list[bytes] = field(default_factory=lambda: [PIN] * 9)
+    new_pins: list[bytes] = field(default_factory=list)
     events: list[tuple[str, Any]] = field(default_factory=list)
     while_typing: Callable[[], None] = lambda: None
 
@@ -45,6 +46,12 @@ class FakeUi:
         await asyncio.sleep(0)
         self.while_typing()
         return Secret(self.pins.pop(0))
+
+    async def new_pin(self, token: TokenInfo) -> Secret:
+        self.events.append(("new pin", token))
+        await asyncio.sleep(0)
+        self.while_typing()
+        return Secret(self.new_pins.pop(0))
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         self.events.append(("touch", timeout_seconds))

@@ -171,6 +171,28 @@ class Fido2Tokens:
         except StepTimeout:
             return None
 
+    async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
+        """Change a PIN or set the first one; see `TokenPort.change_pin`.
+
+        Cancelled while the token works, it may have taken the new PIN all the same.
+        """
+        forbid_traffic_log()
+        candidate = await self._candidate(token_id)
+        async with self._holds.hold(candidate) as hold:
+            info = await hold.step(Session.describe)
+            await hold.step(Session.require_pin_support)
+            if info.has_pin:
+                await hold.step(lambda session: session.require_pin_tries(at_risk=True))
+        old = await ui.pin(info) if info.has_pin else None
+        new = await ui.new_pin(info)
+        async with self._holds.hold(candidate) as hold:
+            again = await hold.step(Session.describe)
+            if (again.aaguid, again.firmware) != (info.aaguid, info.firmware):
+                raise TokenMissing("another token took the place of the chosen one")
+            if again != info:
+                raise Busy("the token's PIN or its tries changed meanwhile; no PIN was sent")
+            await hold.step(lambda session: session.set_pin(old, new))
+
     # -- parts --
 
     async def _approve_with_pin(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from fido2.ctap import CtapDevice, CtapError
@@ -20,7 +20,8 @@ from fido2.ctap2.pin import ClientPin
 from fido2.hid import CAPABILITY
 from fido2.webauthn import PublicKeyCredentialRequestOptions
 
-from ownerd.model.errors import PinBlocked, PinWrong, Unsupported
+from ownerd.core.ports import PIN_TRIES_AT_RISK
+from ownerd.model.errors import PinAtRisk, PinBlocked, PinUnfit, PinWrong, Unsupported
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential, TokenInfo
@@ -116,10 +117,21 @@ class Session:
             if info.algorithms and not any(entry.get("alg") == verify.ES256 for entry in info.algorithms):
                 raise Unsupported("the token has no ES256")
 
-    def require_pin_tries(self) -> None:
-        """Raise `PinBlocked` when the token would refuse even the right PIN. Uses no try."""
+    def require_pin_tries(self, *, at_risk: bool = False) -> None:
+        """Raise `PinBlocked` when the token would refuse even the right PIN. Uses no try.
+
+        Unless ``at_risk``, raise `PinAtRisk` when so few tries are left that no PIN is to be asked for.
+        """
         with as_token_errors():
-            self._require_tries()
+            tries = self._require_tries()
+            if tries <= PIN_TRIES_AT_RISK and not at_risk:
+                raise PinAtRisk(tries_left=tries)
+
+    def require_pin_support(self) -> None:
+        """Raise `Unsupported` when the token can have no PIN."""
+        with as_token_errors():
+            if "clientPin" not in self.info.options:
+                raise Unsupported("the token takes no PIN")
 
     def preflight(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
         """Ask without touch and PIN which of ``credentials`` is on this token.
@@ -143,20 +155,31 @@ class Session:
         """Trade the PIN for a pinUvAuthToken; sends the PIN once.
 
         Raises `PinWrong` with the tries that are left (also for a PIN that no token can have, which is not
-        sent), `PinBlocked`.
+        sent), `PinBlocked`; `PinAtRisk`, without sending it, when tries were used up while it was typed.
         """
         with as_token_errors():
             before = self._require_tries()
+            if before <= PIN_TRIES_AT_RISK:
+                raise PinAtRisk("PIN tries were used up elsewhere meanwhile; the PIN was not sent")
             text = _pin_text(pin, before)
-            self._limit.send_once = True
-            try:
+            with self._sending_pin(before):
                 self._pin_token = ClientPin(self._ctap).get_pin_token(text, permission, RP_ID)
-            except CtapError as error:
-                if error.code == ERR.PIN_INVALID or self._used_a_try(error, before):
-                    raise PinWrong(tries_left=self._pin_tries()) from error
-                raise
-            finally:
-                self._limit.send_once = False
+
+    def set_pin(self, old: Secret | None, new: Secret) -> None:
+        """Change the PIN, or set the first one where ``old`` is None (6.5.5.5, 6.5.5.6); sends both once.
+
+        Raises `PinUnfit` for a new PIN that the token cannot have, before anything is sent; else as `enter_pin`.
+        """
+        with as_token_errors():
+            wanted = _new_pin_text(new, verify.small_count(self.info.min_pin_length))
+            client = ClientPin(self._ctap)
+            before = 0 if old is None else self._require_tries()
+            typed = None if old is None else _pin_text(old, before)
+            with self._sending_pin(before):
+                if typed is None:
+                    client.set_pin(wanted)
+                else:
+                    client.change_pin(typed, wanted)
 
     # -- with a touch --
 
@@ -227,6 +250,19 @@ class Session:
             return answer, tuple(Secret(value) for value in opened)
 
     # -- parts --
+
+    @contextmanager
+    def _sending_pin(self, before: int) -> Iterator[None]:
+        """While a PIN goes to the token: never repeated; a wrong one is told with the tries that are left."""
+        self._limit.send_once = True
+        try:
+            yield
+        except CtapError as error:
+            if error.code == ERR.PIN_INVALID or self._used_a_try(error, before):
+                raise PinWrong(tries_left=self._pin_tries()) from error
+            raise
+        finally:
+            self._limit.send_once = False
 
     def _assert(
         self,
@@ -319,4 +355,19 @@ def _pin_text(pin: Secret, tries: int) -> str:
         raise PinWrong("the PIN is not text", tries_left=tries) from error
     if len(text) < MIN_PIN_CHARS or len(text.encode()) > MAX_PIN_BYTES:
         raise PinWrong("no PIN has this length", tries_left=tries)
+    return text
+
+
+def _new_pin_text(pin: Secret, min_chars: int) -> str:
+    """As `_pin_text`, and as long as the token wants it (getInfo minPINLength). Raises `PinUnfit`."""
+    try:
+        text = unicodedata.normalize("NFC", pin.reveal().decode())
+    except UnicodeDecodeError:
+        # The cause is cut off: it holds the bytes that were typed.
+        raise PinUnfit("the new PIN is not text") from None
+    at_least = max(MIN_PIN_CHARS, min_chars)
+    if len(text) < at_least:
+        raise PinUnfit(f"the new PIN has fewer than {at_least} characters")
+    if len(text.encode()) > MAX_PIN_BYTES or "\0" in text:
+        raise PinUnfit(f"the new PIN has more than {MAX_PIN_BYTES} bytes, or a NUL")
     return text
