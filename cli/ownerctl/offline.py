@@ -142,6 +142,8 @@ def report_json(report: Report) -> dict[str, Json]:
     return {
         "ok": report.ok,
         "origin": report.origin,
+        "proven_by": report.proven_by,
+        "rotations": report.rotations,
         "log": report.log_id,
         "verifier_key": report.verifier_key,
         "entries": report.entries,
@@ -160,6 +162,14 @@ def report_json(report: Report) -> dict[str, Json]:
     }
 
 
+def _origin(report: Report) -> str:
+    """The origin, and which of the log's keys proves it where it had several."""
+    if report.proven_by is None or not report.rotations:
+        return report.origin
+    key = "the first key" if report.proven_by == 0 else f"the key of entry {report.proven_by}"
+    return f"{report.origin}, by {key}"
+
+
 def _show(report: Report) -> None:
     for finding in report.findings:
         render.emit_line(finding)
@@ -167,11 +177,11 @@ def _show(report: Report) -> None:
         render.emit_line(f"and {report.findings_left_off} findings more")
     rows: list[tuple[str, object]] = [
         ("result", "holds" if report.ok else "TAMPERED OR DAMAGED"),
-        ("origin", report.origin),
+        ("origin", _origin(report)),
         ("log", report.log_id),
         ("entries", report.entries),
         ("checkpoints", report.checkpoints),
-        ("touches", report.approvals),
+        ("approvals", report.approvals),
         ("unsigned tail", report.unsigned_tail),
         ("erased", report.erased),
     ]

@@ -10,18 +10,20 @@ import hashlib
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, settings
 
-from ownerd.ledger.approval import client_data
+from ownerd.ledger.approval import card_message, client_data, recovery_message
 from ownerd.ledger.entry import Leaf, LeafCore, challenge, commit, format_leaf, origin
-from ownerd.ledger.facts import EnrolledToken, format_token
+from ownerd.ledger.facts import EnrolledCard, EnrolledToken, format_token
 from ownerd.ledger.merkle import Frontier, leaf_hash
 from ownerd.ledger.note import format_checkpoint, format_verifier_key, sign_note
 from ownerd.ledger.opening import OpeningValue, seal_opening
@@ -29,7 +31,7 @@ from ownerd.ledger.verify import Report, verify_ledger
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.names import RP_ID, Kind
-from ownerd.model.token import Fido2Approval
+from ownerd.model.token import Approval, CardApproval, Fido2Approval, RecoveryApproval
 
 # A loaded machine is slow, not wrong.
 steady = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -97,6 +99,65 @@ class TestToken:
         return Fido2Approval(self.enrolled.id, self.enrolled.credential_id, client, data, signature)
 
 
+@cache
+def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
+    """One RSA key per size and process: making them is slow."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def number(value: int, size: int | None = None) -> str:
+    """Base64url of an integer, of ``size`` bytes or as short as it can be."""
+    return format_b64u(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
+
+
+class TestCard:
+    """A smart card as far as approvals go: one signing key, P-256, P-384 or RSA."""
+
+    __test__ = False
+
+    def __init__(self, name: str = "card-1", algorithm: str = "ES256", type_: str = "piv") -> None:
+        if algorithm == "RS256":
+            self.key = rsa_key()
+            public = self.key.public_key().public_numbers()
+            jwk = {"kty": "RSA", "n": number(public.n), "e": number(public.e)}
+        else:
+            curve = ec.SECP256R1() if algorithm == "ES256" else ec.SECP384R1()
+            seed = int.from_bytes(hashlib.sha256(b"card " + name.encode()).digest(), "big")
+            self.key = ec.derive_private_key(seed % (1 << 250) + 1, curve)
+            self.size = curve.key_size // 8
+            public = self.key.public_key().public_numbers()
+            x, y = number(public.x, self.size), number(public.y, self.size)
+            jwk = {"kty": "EC", "crv": f"P-{curve.key_size}", "x": x, "y": y}
+        self.enrolled = EnrolledCard(type_, name, jwk, algorithm, software=True)
+
+    def sign(self, message: bytes) -> bytes:
+        if self.enrolled.algorithm == "RS256":
+            return self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        digest = hashes.SHA256() if self.enrolled.algorithm == "ES256" else hashes.SHA384()
+        r, s = decode_dss_signature(self.key.sign(message, ec.ECDSA(digest, deterministic_signing=True)))
+        return r.to_bytes(self.size, "big") + s.to_bytes(self.size, "big")
+
+    def approve(self, digest: bytes) -> CardApproval:
+        signature = self.sign(card_message(digest))
+        return CardApproval(self.enrolled.id, self.enrolled.algorithm, signature, self.enrolled.type)
+
+
+class TestRecovery:
+    """A recovery code as far as approvals go: one Ed25519 key."""
+
+    __test__ = False
+
+    def __init__(self, name: str = "code-1") -> None:
+        self.key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"code " + name.encode()).digest())
+        self.public_key = self.key.public_key().public_bytes_raw()
+
+    def approve(self, digest: bytes) -> RecoveryApproval:
+        return RecoveryApproval(self.key.sign(recovery_message(digest)))
+
+
+Approver = TestToken | TestCard | TestRecovery
+
+
 @dataclass
 class Tables:
     """The three tables, as lists of rows in ascending order."""
@@ -113,16 +174,22 @@ class Tables:
         return verify_ledger(self.entries, self.checkpoints, ciphertexts, **options)
 
 
+def log_key(seed: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"log " + seed.encode()).digest())
+
+
+def opening_key(seed: str) -> X25519PrivateKey:
+    return X25519PrivateKey.from_private_bytes(hashlib.sha256(b"op " + seed.encode()).digest())
+
+
 class LedgerMaker:
     """Writes entries as the daemon would. Options of `append` make what the daemon never would."""
 
     def __init__(self, seed: str = "ledger", *, log: str | None = None) -> None:
         self.rng = counting_rng(seed.encode())
         self.log = log or hashlib.sha256(seed.encode()).hexdigest()[:32]
-        self.log_key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"log " + seed.encode()).digest())
-        self.opening_key = X25519PrivateKey.from_private_bytes(
-            hashlib.sha256(b"op " + seed.encode()).digest()
-        )
+        self.log_key = log_key(seed)
+        self.opening_key = opening_key(seed)
         self.tables = Tables()
         self.frontier = Frontier()
         self.now_ms = 1_795_442_400_000
@@ -155,9 +222,9 @@ class LedgerMaker:
         values: Mapping[str, Json] | None = None,
         facts: Json = None,
         *,
-        token: TestToken | None = None,
+        token: Approver | None = None,
         core: LeafCore | None = None,
-        approval: Fido2Approval | None = None,
+        approval: Approval | None = None,
         outcome: Mapping[str, Json] | None = None,
         checkpoint: bool = True,
     ) -> int:
@@ -203,10 +270,28 @@ class LedgerMaker:
         self.append(Kind.GENESIS, facts=facts, checkpoint=False)
         self.enrol(token, by=token)
 
-    def enrol(self, token: TestToken, *, by: TestToken | None) -> int:
+    def enrol(self, token: TestToken | TestCard, *, by: Approver | None) -> int:
         return self.append(Kind.TOKEN_ENROLLED, facts={"token": format_token(token.enrolled)}, token=by)
 
-    def disclose(self, token: TestToken | None, facts: Json = None) -> int:
+    def set_recovery(self, code: TestRecovery, *, by: Approver | None) -> int:
+        return self.append(Kind.RECOVERY_SET, facts={"public_key": format_b64u(code.public_key)}, token=by)
+
+    def rotated(self, seed: str) -> dict[str, Json]:
+        """Facts of a rotation to the keys of ``seed``."""
+        public = log_key(seed).public_key()
+        opening = opening_key(seed).public_key().public_bytes_raw()
+        return {
+            "verifier_key": format_verifier_key(origin(self.log), public),
+            "opening_key": format_b64u(opening),
+        }
+
+    def rotate(self, seed: str, *, by: Approver | None) -> int:
+        """Append a rotation to the keys of ``seed``; from its own checkpoint on they are in use."""
+        facts = self.rotated(seed)
+        self.log_key, self.opening_key = log_key(seed), opening_key(seed)
+        return self.append(Kind.KEY_ROTATED, facts=facts, token=by)
+
+    def disclose(self, token: Approver | None, facts: Json = None) -> int:
         values = {
             "statement": {"v": 1},
             "provider": "x509_san_dns:shop.example",
@@ -241,6 +326,25 @@ def small_ledger(seed: str = "ledger") -> LedgerMaker:
     maker.tables.openings = [row for row in maker.tables.openings if row[0] not in (3, 6)]
     maker.append(Kind.LOCKED, facts={"reason": "idle"})  # 18
     maker.append(Kind.REQUEST, {"app": "mail"}, checkpoint=False)  # 19
+    return maker
+
+
+def bad_day_ledger(seed: str = "bad day") -> LedgerMaker:
+    """A card, a recovery code, a lost token, two rotations: 14 entries, keys in force from 0, 8 and 12."""
+    maker, token, card, code = LedgerMaker(seed), TestToken(), TestCard(), TestRecovery()
+    maker.set_up(token)  # 0, 1
+    maker.set_recovery(code, by=token)  # 2
+    maker.enrol(card, by=token)  # 3
+    maker.disclose(card)  # 4
+    maker.append(Kind.LOCKED, facts={"reason": "token removed"}, checkpoint=False)  # 5
+    maker.append(Kind.UNLOCKED, token=card)  # 6
+    maker.append(Kind.TOKEN_REMOVED, facts={"token": "token-1"}, token=card)  # 7
+    maker.rotate("second", by=card)  # 8
+    maker.append(Kind.UNLOCKED, token=code)  # 9
+    maker.enrol(TestCard("card-2", "ES384", "pkcs11"), by=code)  # 10
+    maker.append(Kind.TOKEN_REMOVED, facts={"token": "card-1"}, token=code)  # 11
+    maker.rotate("third", by=TestCard("card-2", "ES384", "pkcs11"))  # 12
+    maker.append(Kind.REQUEST, {"app": "mail"})  # 13
     return maker
 
 

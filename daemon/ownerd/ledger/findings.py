@@ -43,6 +43,7 @@ class Damage(StrEnum):
     MISSING_APPROVAL = "MissingApproval"
     BAD_APPROVAL = "BadApproval"
     BAD_TOKEN = "BadToken"
+    BAD_ROTATION = "BadRotation"
     BAD_GRANT = "BadGrant"
     BAD_DELIVERY = "BadDelivery"
     # openings

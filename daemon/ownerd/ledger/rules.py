@@ -1,6 +1,6 @@
 """The rules of single entries: what may stand where, given everything before it. Numbered as in docs/LEDGER.md.
 
-`Rules` holds what later entries rest on: enrolled tokens, live grants, disclosures not yet delivered, openings that
+`Rules` holds what later entries rest on: enrolled tokens, the recovery code's key, live grants, disclosures not yet delivered, openings that
 are missing and not yet explained. All of it is small numbers, whatever the ledger's length.
 """
 
@@ -15,6 +15,7 @@ from ownerd.ledger.entry import MAX_LAG, Leaf, challenge
 from ownerd.ledger.facts import MAY_BE_RECOVERED, NEEDS_APPROVAL, Enrolled, parse_token, recovery_key
 from ownerd.ledger.findings import Damage, Findings
 from ownerd.ledger.history import History
+from ownerd.ledger.log_keys import LogKeys
 from ownerd.model.errors import LedgerError
 from ownerd.model.names import Kind
 from ownerd.model.token import RecoveryApproval
@@ -25,11 +26,12 @@ _NEEDS_APPROVAL: Final = NEEDS_APPROVAL - {Kind.DISCLOSURE}
 class Rules:
     """State of the log before the next entry."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, keys: LogKeys) -> None:
         self.log_id: str | None = None
         self.approvals = 0
         self.erased = 0
         self._findings = findings
+        self._keys = keys
         self._tokens: dict[str, Enrolled] = {}
         self._recovery_key: bytes | None = None
         self._first_token_seen = False
@@ -101,8 +103,8 @@ class Rules:
             self._recent_set.discard(self._recent.popleft())
 
     def _approval(self, seq: int, leaf: Leaf, digest: bytes) -> bool:
-        # (7) Whatever carries an approval carries a good one, by a token enrolled before this entry; the
-        # first token vouches for itself, because nothing is before it.
+        # (7) Whatever carries an approval carries a good one, by a token enrolled before this entry, or by the
+        # recovery code where that serves; the first token vouches for itself, because nothing is before it.
         approval = leaf.approval
         if approval is None:
             return False
@@ -142,6 +144,19 @@ class Rules:
             self._enrol(seq, leaf, approved=approved)
         elif core.kind is Kind.RECOVERY_SET and approved:
             self._recovery_key = recovery_key(core.facts)
+        elif core.kind is Kind.KEY_ROTATED and core.facts:
+            self._rotate(seq, leaf, approved=approved)
+
+    def _rotate(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
+        # (8), continued: from this entry on the log is signed by the new key, because a token said so.
+        if not approved:
+            self._keys.doubt()
+            return
+        try:
+            self._keys.rotate(seq, leaf.core.facts, leaf.core.log)
+        except LedgerError as error:
+            self._findings.add(Damage.BAD_ROTATION, seq, str(error))
+            self._keys.doubt()
 
     def _is_live(self, grant: int) -> bool:
         """Whether a grant serves here. Where grants learn to expire, their time is compared here."""

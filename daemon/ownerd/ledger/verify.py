@@ -14,15 +14,9 @@ from ownerd.ledger.entry import Leaf, origin, parse_leaf
 from ownerd.ledger.facts import MAY_BE_UNSIGNED
 from ownerd.ledger.findings import Damage, Finding, Findings
 from ownerd.ledger.history import History
+from ownerd.ledger.log_keys import LogKey, LogKeys, read_checkpoint
 from ownerd.ledger.merkle import EMPTY_ROOT, leaf_hash
-from ownerd.ledger.note import (
-    Checkpoint,
-    VerifierKey,
-    parse_checkpoint,
-    parse_note,
-    parse_verifier_key,
-    verify_note,
-)
+from ownerd.ledger.note import parse_checkpoint, parse_note
 from ownerd.ledger.rows import Row, Rows
 from ownerd.ledger.rules import Rules
 from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malformed
@@ -40,12 +34,16 @@ class Report:
     """What verification found.
 
     ``root`` is None when damage leaves it unknown. ``checkpoints`` and ``approvals`` count those that were verified;
-    ``unsigned_tail`` counts entries after the last of these checkpoints; ``erased`` counts openings.
+    ``unsigned_tail`` counts entries after the last of these checkpoints; ``erased`` counts openings. ``verifier_key`` is
+    the newest of the log's keys, ``rotations`` counts those that were followed. ``proven_by`` is the entry that put the
+    key in force that was given (0: genesis); None where the origin is not proven.
     """
 
     log_id: str | None
     verifier_key: str | None
     origin: Origin
+    proven_by: int | None
+    rotations: int
     entries: int
     checkpoints: int
     root: bytes | None
@@ -74,16 +72,15 @@ def verify_ledger(
 ) -> Report:
     """Verify a ledger from rows in ascending order: (seq, leaf), (size, note), (seq, ciphertext).
 
-    ``verifier_key`` is the log's key as it was printed at set-up; ``heads`` are signed checkpoints that were
+    ``verifier_key`` is a key of the log as it was printed, at set-up or after a rotation; ``heads`` are signed checkpoints that were
     kept elsewhere. ``progress`` is called now and then with the number of entries done. Raises `InvalidArgument`
     when ``verifier_key`` is not a key; all else is in the report.
     """
-    if verifier_key is not None:
-        try:
-            parse_verifier_key(verifier_key)
-        except Malformed as error:
-            raise InvalidArgument("not a verifier key") from error
-    return _Verification(entries, checkpoints, openings, verifier_key, heads).run(progress)
+    try:
+        keys = LogKeys(verifier_key)
+    except Malformed as error:
+        raise InvalidArgument("not a verifier key") from error
+    return _Verification(entries, checkpoints, openings, keys, heads).run(progress)
 
 
 class _Verification:
@@ -94,7 +91,7 @@ class _Verification:
         entries: Iterable[Row],
         checkpoints: Iterable[Row],
         openings: Iterable[Row],
-        verifier_key: str | None,
+        keys: LogKeys,
         heads: Iterable[bytes],
     ) -> None:
         self._findings = Findings()
@@ -102,11 +99,11 @@ class _Verification:
         self._checkpoints = Rows("checkpoint", checkpoints, self._findings)
         self._openings = Rows("opening", openings, self._findings)
         self._history = History()
-        self._rules = Rules(self._findings)
-        self._given_key = verifier_key
-        self._key_text = verifier_key
-        self._key = None if verifier_key is None else parse_verifier_key(verifier_key)
-        self._proven = False
+        self._rules = Rules(self._findings, keys)
+        self._keys = keys
+        self._has_genesis = False
+        self._proven_by: int | None = None
+        self._unknown: list[int] = []  # first and last entry of checkpoints by a key that damage hides
         self._heads = list(heads)
         self._roots: dict[int, bytes | None] = {0: EMPTY_ROOT}
         self._wanted = _head_sizes(self._heads)
@@ -124,11 +121,13 @@ class _Verification:
         self._end()
         if progress is not None:
             progress(self._count)
-        history = self._history
+        history, key = self._history, self._keys.in_force
         return Report(
             log_id=self._rules.log_id,
-            verifier_key=self._key_text,
-            origin="proven" if self._proven and self._signed else "self-consistent, origin unproven",
+            verifier_key=None if key is None else key.text,
+            origin="self-consistent, origin unproven" if self._proven_by is None else "proven",
+            proven_by=self._proven_by,
+            rotations=self._keys.rotations,
             entries=self._count,
             checkpoints=self._signed,
             root=history.root(),
@@ -153,6 +152,7 @@ class _Verification:
             leaf = parse_leaf(data)
         except LedgerError as error:
             self._findings.add(Damage.NOT_CANONICAL, seq, str(error))
+            self._keys.doubt()
             leaf = None
         # (2) The log names itself and its key before anything else.
         if seq == 0:
@@ -203,12 +203,14 @@ class _Verification:
     def _gap(self, seq: int) -> None:
         first = self._history.size
         self._findings.add(Damage.GAP, first, "no such rows", last=seq - 1)
+        self._keys.doubt()
         # What belongs to the missing entries is no further damage; their signed roots still serve.
         self._stray(first)
         for size, note in self._checkpoints.until(seq + 1):
             self._history.skip_to(size)
             self._checkpoint(note)
         self._history.skip_to(seq)
+        self._keys.doubt()
         self._unsigned = None
         for _ in self._openings.until(seq):
             pass
@@ -217,35 +219,49 @@ class _Verification:
         if leaf is None or leaf.core.kind is not Kind.GENESIS:
             self._findings.add(Damage.BAD_GENESIS, 0, "the log does not begin with a genesis entry")
             return
-        core = leaf.core
-        key = parse_verifier_key(core.facts["verifier_key"])
-        if key.name != origin(core.log) or leaf.approval is not None:
+        self._has_genesis = True
+        key = self._keys.begin(leaf.core.facts)
+        if key.name != origin(leaf.core.log) or leaf.approval is not None:
             self._findings.add(Damage.BAD_GENESIS, 0, "the genesis entry contradicts itself")
-        if self._given_key is not None:
-            self._proven = core.facts["verifier_key"] == self._given_key
-            if not self._proven:
-                self._findings.add(Damage.WRONG_VERIFIER_KEY, 0, "the log is not of the key that was given")
-        self._key, self._key_text = key, core.facts["verifier_key"]
 
-    def _checkpoint(self, note: bytes) -> None:
+    def _checkpoint(self, data: bytes) -> None:
         """Verify the checkpoint of the present size (rule 10)."""
-        size = self._history.size
-        if self._key is None:
+        size, key = self._history.size, self._keys.in_force
+        if key is None:
             return  # the missing genesis is a finding already
         try:
-            found, signatures = _open_checkpoint(note, self._key)
-            if signatures != 1:
+            note = parse_note(data)
+            if self._keys.unsure and not key.signs(note):
+                self._unknown = [*self._unknown[:1], size - 1]
+                return
+            if len(note.signatures) != 1:
                 raise Malformed("a stored checkpoint has one signature")
-            if found.origin != self._key.name or found.size != size:
-                raise BadSignature("checkpoint is of another log or size")
+            found = read_checkpoint(note, key)
+            if found.size != size:
+                raise BadSignature("checkpoint is of another size")
         except LedgerError as error:
             self._findings.add(Damage.BAD_CHECKPOINT, size - 1, str(error))
             return
+        self._holds(key, found.root)
+
+    def _holds(self, key: LogKey, root: bytes) -> None:
+        """Take the root of a verified checkpoint of the present size."""
+        self._keys.unsure = False
+        self._name_unknown()
+        if self._keys.is_given(key):
+            self._proven_by = key.since
         first = self._history.signed_size
         self._signed += 1
-        if not self._history.sign(found.root):
+        if not self._history.sign(root):
             sentence = "not what the checkpoint after it signed"
-            self._findings.add(Damage.ROOT_MISMATCH, first, sentence, last=size - 1)
+            self._findings.add(Damage.ROOT_MISMATCH, first, sentence, last=self._history.size - 1)
+
+    def _name_unknown(self) -> None:
+        """Name the checkpoints whose key is not known, as one finding: they follow from the damage before them."""
+        if self._unknown:
+            sentence = "signed by a key that no entry here put in force"
+            self._findings.add(Damage.BAD_CHECKPOINT, self._unknown[0], sentence, last=self._unknown[-1])
+        self._unknown = []
 
     def _end(self) -> None:
         size = self._history.size
@@ -263,33 +279,30 @@ class _Verification:
                 Damage.EXTRA_OPENING, None, f"an opening is there for entry {one}, which is not"
             )
         self._rules.end()
+        self._name_unknown()
+        if self._keys.is_stranger_given and self._has_genesis:
+            sentence = "no entry puts the key in force that was given"
+            self._findings.add(Damage.WRONG_VERIFIER_KEY, 0, sentence)
         for head in self._heads:
             self._head(head)
 
-    def _head(self, note: bytes) -> None:
+    def _head(self, data: bytes) -> None:
         """Compare a checkpoint that was kept elsewhere (rule 11)."""
-        if self._key is None:
+        if self._keys.in_force is None:
             return
         try:
-            head, _ = _open_checkpoint(note, self._key)
-            if head.origin != self._key.name:
-                raise BadSignature("head is of another log")
+            note = parse_note(data)
+            key = self._keys.signer(note)
+            head = read_checkpoint(note, key)
         except LedgerError as error:
             self._findings.add(Damage.BAD_HEAD, None, str(error))
             return
         if head.size > self._history.size:
             sentence = f"a head kept elsewhere signed {head.size} entries"
             self._findings.add(Damage.ROLLED_BACK, self._history.size, sentence, last=head.size - 1)
-        elif self._roots.get(head.size) not in (None, head.root):
+        elif self._roots.get(head.size) not in (None, head.root) or not self._keys.fits(key, head.size):
             sentence = f"a head kept elsewhere signed another history of {head.size} entries"
             self._findings.add(Damage.FORKED, 0, sentence, last=head.size - 1)
-
-
-def _open_checkpoint(note: bytes, key: VerifierKey) -> tuple[Checkpoint, int]:
-    """Return a verified checkpoint and how many signatures its note has."""
-    parsed = parse_note(note)
-    verify_note(parsed, key)
-    return parse_checkpoint(parsed.text), len(parsed.signatures)
 
 
 def _head_sizes(heads: Iterable[bytes]) -> set[int]:
