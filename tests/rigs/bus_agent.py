@@ -105,6 +105,9 @@ class FakeAgent:
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
         return await self._act("change", caller, sealed, job)
 
+    async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
+        return await self._act("recover", caller, sealed, job)
+
     def pending(self) -> Sequence[Pending]:
         return [Pending("7", "disclosure", "app", "scope", "waiting-for-owner", "2026-11-23T14:00:00.123Z")]
 

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -184,6 +185,7 @@ class CoreRig:
     store: object
     states: list[tuple[str, dict[str, str | int]]] = field(default_factory=list)
     ended: list[bool] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
 
     def job(self, terminal: Terminal | None = None) -> Job:
         def progress(state: Progress, details: dict[str, str | int]) -> None:
@@ -248,5 +250,5 @@ def kinds(rig: CoreRig) -> list[str]:
 
 async def opened_values(rig: CoreRig, seq: int) -> dict:
     """What the opening of an entry says, verified."""
-    found = await read_entries(rig.store, rig.session.vault.opening_key, seq, 1)
+    found = await read_entries(rig.store, rig.session.vault.opening_keys(), seq, 1)
     return found["entries"][0]["values"]

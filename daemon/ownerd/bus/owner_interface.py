@@ -75,6 +75,12 @@ class AgentControl(ServiceInterface):
 
     @method()
     @guarded
+    def Recover(self, sealed: "s", options: "a{sv}") -> "o":
+        """Enrol a token with the recovery code."""
+        return _open_sealed(self._requests, self._agent.recover, sealed, options)
+
+    @method()
+    @guarded
     async def Lock(self) -> None:
         """Lock: the daemon records it and ends."""
         await self._callers.current()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from ownerd.core import disclosure, owner, setup, unlocking
+from ownerd.core import disclosure, owner, recovery, setup, token_acts, unlocking
 from ownerd.core.desk import CHANGE_PIN, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
@@ -22,12 +22,13 @@ from ownerd.core.service import Pending, Released, Status
 from ownerd.core.session import DeskUi, Session
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
+from ownerd.model.encoding import Json
 from ownerd.model.errors import Cancelled, InternalError, InvalidArgument, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
 _READ: Final = frozenset({"what", "names", "id", "start", "count", "seq"})
-_CHANGE: Final = frozenset({"change", "claims", "names"})
+_CHANGE: Final = frozenset({"change", "claims", "names", "token", "user_verification", "name", "id"})
 _SETUP: Final = frozenset({"token", "user_verification"})
 
 
@@ -113,9 +114,7 @@ class Agent:
         """Make the vault and enrol the first token."""
         async with self._act("setup", caller, job) as act:
             message = owner.open_message(sealed, self._key, _SETUP)
-            token, verified = message.members.get("token"), message.members.get("user_verification")
-            if not isinstance(token, str) or not isinstance(verified, bool):
-                raise InvalidArgument("set-up names no token or no mode")
+            token, verified = _token_choice(message.members)
             entry, verifier_key, credential = await setup.set_up(
                 self._session, act, token, user_verification=verified
             )
@@ -139,6 +138,8 @@ class Agent:
         async with self._act("read", caller, job) as act:
             message = owner.open_message(sealed, self._key, _READ)
             await unlocking.unlock(self._session, act)
+            if message.members.get("what") in ("tokens", "token"):
+                return message.answer(await token_acts.read(self._session, act, message))
             return await owner.read(self._session, act, message)
 
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
@@ -146,7 +147,24 @@ class Agent:
         async with self._act("change", caller, job) as act:
             message = owner.open_message(sealed, self._key, _CHANGE)
             await unlocking.unlock(self._session, act)
+            if message.members.get("change") in token_acts.CHANGES:
+                return message.answer(await token_acts.change(self._session, act, message))
             return await owner.change(self._session, act, message)
+
+    async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Enrol a token with the recovery code, and lock: recovery leaves nothing open."""
+        session = self._session
+        try:
+            async with self._act("recover", caller, job) as act:
+                message = owner.open_message(sealed, self._key, _SETUP)
+                token, verified = _token_choice(message.members)
+                outcome = await recovery.recover(
+                    session, act, message.tool, token, user_verification=verified
+                )
+                return message.answer(outcome)
+        finally:
+            if session.vault is None and session.journal is not None and session.journal.has_keys:
+                self.lock("recovery")
 
     # -- the end --
 
@@ -168,7 +186,7 @@ class Agent:
         while self._running:
             await asyncio.wait(set(self._running))
         session = self._session
-        if session.journal is not None and session.vault is not None:
+        if session.journal is not None and session.journal.has_keys:
             journal = session.journal
             await journal.append(journal.draft(Kind.LOCKED, {}, {"reason": reason}))
         session.vault = None
@@ -204,3 +222,10 @@ class Agent:
         journal = self._session.journal
         if journal is not None:
             await self._failures.record(journal, act, error)
+
+
+def _token_choice(members: dict[str, Json]) -> tuple[str, bool]:
+    token, verified = members.get("token"), members.get("user_verification")
+    if not isinstance(token, str) or not isinstance(verified, bool):
+        raise InvalidArgument("the message names no token or no mode")
+    return token, verified

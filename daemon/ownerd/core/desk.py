@@ -212,6 +212,24 @@ class Desk:
             terminal, description=description, timeout_seconds=self._prompt_seconds
         )
 
+    async def say(self, act: Act, text: str, label: str) -> None:
+        """Show ``text`` until the owner confirms having read it. Raises `Dismissed`, `TimedOut`."""
+        shown = await self._prompts.confirm(
+            await self._terminal(act),
+            description=text,
+            approve_label=label,
+            refuse_label="Stop",
+            timeout_seconds=self._wait_seconds,
+        )
+        if not shown:
+            raise Dismissed("the owner stopped")
+
+    async def ask(self, act: Act, question: str) -> Secret:
+        """Let the owner type something that is not echoed. Raises `Dismissed`, `TimedOut`."""
+        terminal = await self._terminal(act)
+        act.report(Progress.WAITING_FOR_OWNER)
+        return await self._prompts.pin(terminal, description=question, timeout_seconds=self._wait_seconds)
+
     @asynccontextmanager
     async def touch(self, act: Act) -> AsyncIterator[Callable[[TokenInfo, float], None]]:
         """While a token works: yields what is to be called before its light blinks.
@@ -300,6 +318,7 @@ _PURPOSE: Final = {
     "present": "approve a disclosure",
     "unlock": "unlock the vault",
     "setup": "set up the vault",
+    "recover": "enrol a token with the recovery code",
     "read": "show your data to you",
     "change": "change your data",
     "watch": "show values on a terminal",

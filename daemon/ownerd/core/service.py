@@ -83,6 +83,9 @@ class AgentService(Protocol):
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
         """Owner's change: sealed change in, JWE of the outcome out; needs a touch, becomes an entry."""
 
+    async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
+        """Enrol a token with the recovery code; locks afterwards."""
+
     def pending(self) -> Sequence[Pending]:
         """Requests that wait."""
 
