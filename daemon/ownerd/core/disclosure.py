@@ -62,6 +62,8 @@ async def present(session: Session, act: Act, text: str) -> Released:
         act.report(Progress.WAITING_FOR_UNLOCK)
         await session.desk.notify_waiting(act)
         await session.desk.wait_for(act, session.unlocked, Progress.WAITING_FOR_UNLOCK)
+        # It may have expired meanwhile.
+        request = read_request(text, anchors=session.anchors(), now_ms=journal.now_ms())
     vault = session.require_vault()
     async with session.desk.turn(act):
         holder = _holder(vault, request)
@@ -80,8 +82,9 @@ async def present(session: Session, act: Act, text: str) -> Released:
         act.report(Progress.RECORDING)
         put = _changes(session, vault, request, holder, key, (keyslot, handles, answer), draft.core.time)
         outcome: dict[str, Json] = {"presentation": presentation, "response": response}
-        entry = await journal.append(draft, approval=answer.approval, outcome=outcome, put=put)
-        vault.apply(put, ())
+        entry = await journal.append(
+            draft, approval=answer.approval, outcome=outcome, put=put, apply=vault.apply
+        )
     return Released(response, entry)
 
 

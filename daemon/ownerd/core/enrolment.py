@@ -7,6 +7,7 @@ open with a removed token.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -63,8 +64,8 @@ async def add(
             draft,
             approval=answer.approval,
             put=lambda seq: [keyslots.format_keyslot(replace(slot, since=seq))],
+            apply=vault.apply,
         )
-        vault.keyslots[credential.id] = replace(slot, since=entry)
     return {"entry": entry, "token": shown(credential)}
 
 
@@ -115,8 +116,7 @@ async def rename(session: Session, act: Act, tool: str, token_id: str, name: str
         draft = journal.draft(Kind.OWNER_CHANGE, values)
         answer = await session.touch(act, approver, draft.challenge, [])
         put = [keyslots.format_keyslot(named)]
-        entry = await journal.append(draft, approval=answer.approval, put=put)
-        vault.apply(put, ())
+        entry = await journal.append(draft, approval=answer.approval, put=put, apply=vault.apply)
     return {"entry": entry}
 
 
@@ -155,8 +155,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
         answer = await session.touch(act, approver, draft.challenge, [])
         gone = [(keyslots.KIND, token_id)]
         gone += [(provider_keys.KIND, copy) for copy in vault.copies if copy.endswith(f"/{token_id}")]
-        entry = await journal.append(draft, approval=answer.approval, delete=gone)
-        vault.apply((), gone)
+        entry = await journal.append(draft, approval=answer.approval, delete=gone, apply=vault.apply)
         verifier_key = await rotate(session, act, approver, values)
     return {"entry": entry, "rotated": True, "verifier_key": verifier_key}
 
@@ -184,10 +183,13 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
         return made[-1][1]
 
     keys = LogKeys(log_key, opening_key.public_key())
-    await journal.append(draft, approval=answer.approval, put=reseal, renew=keys)
-    later, put = made[-1]
-    later.apply(put, ())
-    session.vault = later
+
+    def take_over(put: Sequence[Record], delete: Sequence[tuple[str, str]]) -> None:
+        later, _ = made[-1]
+        later.apply(put, delete)
+        session.vault = later
+
+    await journal.append(draft, approval=answer.approval, put=reseal, apply=take_over, renew=keys)
     return verifier_key
 
 

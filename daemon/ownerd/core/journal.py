@@ -142,17 +142,19 @@ class Journal:
         outcome: Mapping[str, Json] | None = None,
         put: Sequence[Record] | Callable[[int], Sequence[Record]] = (),
         delete: Sequence[RecordKey] = (),
+        apply: Callable[[Sequence[Record], Sequence[RecordKey]], None] | None = None,
         renew: LogKeys | None = None,
     ) -> int:
         """Make the entry durable, together with the vault's change, and return its sequence number.
 
-        ``put`` may be a function of that number. With ``renew`` the checkpoint over this entry and everything
-        after it is made with new keys. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it
+        ``put`` may be a function of that number; ``apply`` takes the change into memory, in the same step as
+        the commit, so that a caller who is cancelled leaves both alike. With ``renew`` the checkpoint over this
+        entry and everything after it is made with these keys. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it
         is carried to its end, even when the caller is cancelled.
         """
         if (put or delete) and self._log_key is None:
             raise Locked("the vault is locked")
-        work = self._append(draft, approval, self._salted(outcome or {}), put, tuple(delete), renew)
+        work = self._append(draft, approval, self._salted(outcome or {}), put, tuple(delete), apply, renew)
         return await asyncio.shield(work)
 
     async def _append(
@@ -162,6 +164,7 @@ class Journal:
         outcome: dict[str, OpeningValue],
         put: Sequence[Record] | Callable[[int], Sequence[Record]],
         delete: tuple[RecordKey, ...],
+        apply: Callable[[Sequence[Record], Sequence[RecordKey]], None] | None,
         renew: LogKeys | None,
     ) -> int:
         async with self._lock:
@@ -181,6 +184,8 @@ class Journal:
             self._held.clear()
             if renew:
                 self.use_keys(renew.log, renew.opening)
+            if apply:
+                apply(put, delete)
             self._frontier, self.index = frontier, index
             self._last_ms = max(self._last_ms, parse_time(draft.core.time))
             return row.seq

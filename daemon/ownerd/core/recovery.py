@@ -17,7 +17,7 @@ from ownerd.core.ports import Record
 from ownerd.core.recovery_code import RecoveryKeys, RecoverySlot
 from ownerd.core.session import Session
 from ownerd.core.statement import app_label, token_statement
-from ownerd.core.unlocking import verify_tail
+from ownerd.core.unlocking import log_keys, verify_tail
 from ownerd.core.vault import Vault
 from ownerd.ledger.approval import recovery_message
 from ownerd.ledger.facts import format_token
@@ -52,8 +52,8 @@ async def make(session: Session, act: Act, tool: str) -> dict[str, Json]:
             approval=answer.approval,
             put=lambda seq: [codes.format_slot(replace(slot, since=seq))],
             delete=stale,
+            apply=vault.apply,
         )
-        vault.apply([codes.format_slot(replace(slot, since=entry))], stale)
     return {"entry": entry}
 
 
@@ -99,9 +99,8 @@ async def recover(
         )
         vault = await _open(session, slot, keys)
         await verify_tail(session, journal, vault)
-        journal.use_keys(vault.log_key, vault.opening_key.public_key())
         opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
-        await journal.append(opened, approval=_sign(keys, opened.challenge))
+        await journal.append(opened, approval=_sign(keys, opened.challenge), renew=log_keys(vault))
         await enrolment.confirm(session, act, statement, "Enrol")
         credential = await enrolment.make_credential(
             session, act, token_id, user_verification=user_verification

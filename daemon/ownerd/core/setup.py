@@ -65,8 +65,7 @@ async def set_up(
             vault.system_record(LOG_KEY, log_key.private_bytes_raw()),
             vault.system_record(OPENING_KEY, opening_key.private_bytes_raw()),
         ]
-        entry = await journal.append(draft, approval=answer.approval, put=put)
-        vault.apply(put, ())
+        entry = await journal.append(draft, approval=answer.approval, put=put, apply=vault.apply)
         session.journal, session.vault, session.unlocked_by = journal, vault, credential
         session.unlocked.set()
         return entry, verifier_key, credential

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ownerd.core import keyslot as keyslots
 from ownerd.core import seal
 from ownerd.core.desk import Act
-from ownerd.core.journal import Journal, keys_leaf
+from ownerd.core.journal import Journal, LogKeys, keys_leaf
 from ownerd.core.session import Session
 from ownerd.core.vault import Vault
 from ownerd.ledger import entry as codec
@@ -38,10 +38,14 @@ async def unlock(session: Session, act: Act) -> None:
         vault = Vault(vault_key, keyslot.generation, session.rng)
         vault.apply(await session.store.records(), ())
         await verify_tail(session, journal, vault)
-        journal.use_keys(vault.log_key, vault.opening_key.public_key())
-        await journal.append(draft, approval=answer.approval)
+        await journal.append(draft, approval=answer.approval, renew=log_keys(vault))
         session.vault, session.unlocked_by = vault, keyslot.credential
         session.unlocked.set()
+
+
+def log_keys(vault: Vault) -> LogKeys:
+    """The keys that the journal signs and seals with once the vault is open."""
+    return LogKeys(vault.log_key, vault.opening_key.public_key())
 
 
 async def verify_tail(session: Session, journal: Journal, vault: Vault) -> None:

@@ -17,6 +17,7 @@ from ownerd.model.errors import (
     Dismissed,
     NotSetUp,
     OwnerdError,
+    StorageError,
     Tampered,
     TokenMissing,
     VaultDamaged,
@@ -226,5 +227,41 @@ def test_a_vault_key_of_another_slot_does_not_open_records(provider_rig: Provide
             await rig.agent.unlock(APP, rig.job(TTY))
         assert caught.value.id == "WrongKey"
         assert not isinstance(caught.value, VaultDamaged)
+
+    asyncio.run(story())
+
+
+def test_a_caller_cancelled_during_the_commit_leaves_memory_and_disk_alike(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = make_core(FakeStore(), anchors=provider_rig.anchors)
+        await set_up(rig, **CLAIMS)
+        commit, began = rig.store.commit, asyncio.Event()
+
+        async def slow(batch) -> None:
+            began.set()
+            await asyncio.sleep(0.01)
+            await commit(batch)
+
+        rig.store.commit = slow
+        call = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
+        await began.wait()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        assert len(rig.session.vault.providers) == 1, "committed, though nothing was released"
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert len(rig.session.vault.providers) == 1
+
+    asyncio.run(story())
+
+
+def test_an_unlock_whose_entry_is_not_durable_leaves_no_key_behind(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await locked_rig(provider_rig)
+        rig.store.fail = StorageError("no space left")
+        with pytest.raises(StorageError):
+            await rig.agent.unlock(APP, rig.job(TTY))
+        assert not rig.session.journal.has_keys
+        assert not rig.agent.status().unlocked
 
     asyncio.run(story())
