@@ -246,7 +246,6 @@ async def _approved(
         removing = statement.get("change") == "remove"
         put = [] if removing else [vault.claim_record(claim) for claim in claims]
         delete = [vault.claim_key(claim.name) for claim in claims] if removing else []
-        entry = await journal.append(
+        return await journal.append(
             draft, approval=answer.approval, put=put, delete=delete, apply=vault.apply
         )
-    return entry
