@@ -31,7 +31,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     """Verify two sizes; append to and load a ledger a hundred times as long as another."""
     for name, entries in (("verify-1k", scale.pick(1000, 60)), ("verify-10k", scale.pick(10_000, 200))):
         note(f"{name}: making a ledger of {entries} entries")
-        yield _verify(name, _tables(entries), scale.rounds(5))
+        yield _verify(name, _tables(entries), scale.rounds(3))
     yield from _growth(scale)
 
 

@@ -56,10 +56,14 @@ def test_every_row_is_measured_against_a_floor_of_the_same_run(report: dict):
     assert report["quick"] is True
 
 
-def test_one_group_or_row_can_be_taken_alone():
-    done = bench("--quick", "--json", "--only", "append-small")
+@pytest.mark.parametrize(
+    ("only", "rows"),
+    [("append-small", ["append-small"]), ("request", ["request-50"]), ("unlock", ["unlock-ten"])],
+)
+def test_a_group_or_a_row_can_be_taken_alone(only: str, rows: list[str]):
+    done = bench("--quick", "--json", "--only", only)
     assert done.returncode == 0, done.stderr
-    assert [row["name"] for row in json.loads(done.stdout)["rows"]] == ["append-small"]
+    assert [row["name"] for row in json.loads(done.stdout)["rows"]] == rows
 
 
 def test_a_name_that_is_none_is_a_usage_error():
