@@ -34,7 +34,7 @@ class CardRig(Protocol):
         """Take the card away."""
 
 
-@pytest.fixture(params=[pytest.param("piv", marks=pytest.mark.in_pcsc_rig)])
+@pytest.fixture(params=[pytest.param("piv", marks=pytest.mark.in_pcsc_rig), "pkcs11"])
 def card_rig(request: pytest.FixtureRequest) -> CardRig:
     """A present card of every kind that can be had without hardware; each kind has a fixture ``KIND_card``."""
     rig: CardRig = request.getfixturevalue(f"{request.param}_card")

@@ -111,6 +111,88 @@ class SoftHsm:
         return Pkcs11Tokens([self.module], key_check=key_check, **options)
 
 
+class HsmCard(SoftHsm):
+    """SoftHSM2 behind a module that counts tries, can be pulled, and misbehaves when told to.
+
+    Implements `tests.rigs.cards.CardRig`. ``tests/misbehaving/pkcs11_shim.c`` says what the environment does.
+    """
+
+    type = "pkcs11"
+    pin = PIN
+
+    def tries(self) -> int | None:
+        """PIN tries as far as the token's flags say."""
+        left = self.counter()
+        return left if left < 2 else None
+
+    def counter(self) -> int:
+        """PIN tries that are left in truth."""
+        path = self.directory / "tries"
+        return int(path.read_text()) if path.exists() else 5
+
+    def block(self, left: int) -> None:
+        """Leave so many tries."""
+        (self.directory / "tries").write_text(str(left))
+
+    def insert(self) -> None:
+        """Put the token in again."""
+        os.environ.pop("OWNERD_P11_ABSENT", None)
+
+    def remove(self) -> None:
+        """Take the token away."""
+        os.environ["OWNERD_P11_ABSENT"] = "1"
+
+    def misbehave(self, fault: str) -> None:
+        """Set a fault, as ``C_Sign:flip``; empty: none."""
+        os.environ["OWNERD_P11_FAULT"] = fault
+
+    def calls(self) -> list[str]:
+        """Calls since the last look: name, detail, result."""
+        path = self.directory / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("")
+        return lines
+
+
+def left_open(calls: list[str]) -> tuple[int, int]:
+    """(sessions, logins) that ``calls`` leave behind; C_Finalize ends them all."""
+    sessions = logins = 0
+    for name, user, result in (line.split() for line in calls):
+        if name == "C_Finalize":
+            sessions = logins = 0
+        elif result == "0x0":
+            sessions += {"C_OpenSession": 1, "C_CloseSession": -1}.get(name, 0)
+            logins += 1 if (name, user) == ("C_Login", "1") else -1 if name == "C_Logout" else 0
+    return sessions, logins
+
+
+@pytest.fixture(scope="session")
+def pkcs11_shim(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The misbehaving module, compiled."""
+    source = Path(__file__).parents[1] / "misbehaving" / "pkcs11_shim.c"
+    built = tmp_path_factory.mktemp("pkcs11") / "shim.so"
+    options = ["-shared", "-fPIC", "-std=gnu11", "-w", f'-DSOFTHSM="{MODULE}"']
+    subprocess.run(["gcc", *options, "-o", str(built), str(source)], check=True, timeout=60)
+    return str(built.resolve())
+
+
+@pytest.fixture
+def pkcs11_card(softhsm: SoftHsm, pkcs11_shim: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HsmCard]:
+    """The token of `softhsm` behind the misbehaving module, behaving."""
+    softhsm.restart()
+    card = HsmCard.__new__(HsmCard)
+    card.__dict__ |= {**softhsm.__dict__, "module": pkcs11_shim}
+    for name, value in {"TRIES": card.directory / "tries", "LOG": card.directory / "calls"}.items():
+        monkeypatch.setenv(f"OWNERD_P11_{name}", str(value))
+    monkeypatch.setenv("OWNERD_P11_FAULT", "")
+    monkeypatch.setenv("OWNERD_P11_ABSENT", "")
+    card.insert()
+    yield card
+    card.insert()
+    card.misbehave("")
+    card.restart()
+
+
 @pytest.fixture
 def softhsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
     """SoftHSM2 with one token ``card``: a signing key 01 and an agreement key 02 on P-256."""

@@ -5,6 +5,7 @@
     idle_seconds = 900        # lock after this time without use; 30 to 28800
     pinentry = "pinentry-qt"  # program name or absolute path
     lock_on_removal = true    # lock when the token that opened the vault is taken out
+    pkcs11_modules = ["/usr/lib/softhsm/libsofthsm2.so"]  # code that runs in the daemon; absolute paths
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Config:
     idle_seconds: int = IDLE_SECONDS
     pinentry: str | None = None
     lock_on_removal: bool = True
+    pkcs11_modules: tuple[str, ...] = ()
 
 
 def read_config(path: Path) -> Config:
@@ -42,7 +44,7 @@ def read_config(path: Path) -> Config:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config.toml is not TOML: {error}") from error
-    unknown = sorted(given.keys() - {"idle_seconds", "lock_on_removal", "pinentry"})
+    unknown = sorted(given.keys() - {"idle_seconds", "lock_on_removal", "pinentry", "pkcs11_modules"})
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
     idle_seconds = given.get("idle_seconds", IDLE_SECONDS)
@@ -54,4 +56,9 @@ def read_config(path: Path) -> Config:
         raise ConfigError("pinentry is not text")
     if not isinstance(lock_on_removal, bool):
         raise ConfigError("lock_on_removal is neither true nor false")
-    return Config(idle_seconds, pinentry, lock_on_removal)
+    modules = given.get("pkcs11_modules", [])
+    if not isinstance(modules, list) or any(not isinstance(one, str) for one in modules):
+        raise ConfigError("pkcs11_modules is not a list of texts")
+    if any(not Path(one).is_absolute() for one in modules):
+        raise ConfigError("a path of pkcs11_modules is not absolute")
+    return Config(idle_seconds, pinentry, lock_on_removal, tuple(modules))

@@ -28,6 +28,7 @@ from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, Token
 from ownerd.tokens.limit import Limit
 from ownerd.tokens.pkcs11_module import Module, open_modules
 from ownerd.tokens.pkcs11_verify import require_arguments, verify_secrets
+from ownerd.tokens.presence import Sight
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class, whatever it is called
@@ -75,10 +76,7 @@ class Pkcs11Tokens:
         """
         if not user_verification:
             raise Unsupported("a PKCS#11 token is always used with its PIN")
-        found, problems = await self._list()
-        place = next((one.place for one in found if one.info.id == token_id), None)
-        if place is None:
-            raise _worst(problems) or TokenMissing("that token is not present")
+        place = await self._place(token_id)
         info = await self._visit(place, lambda held: held.require_tries())
         pin = await ui.pin(info)
         credential: TokenCredential = await self._visit(
@@ -138,7 +136,38 @@ class Pkcs11Tokens:
         verify_secrets(answer.secrets, handles, self._key_check)
         return answer
 
+    async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
+        """Change the PIN of a present token; see `TokenPort.change_pin`. A first one is its own software's to set."""
+        place = await self._place(token_id)
+        info = await self._visit(place, lambda held: held.require_tries(at_risk=True))
+        old = await ui.pin(info)
+        new = await ui.new_pin(info)
+
+        def change(held: Held) -> None:
+            if held.require_tries(at_risk=True) != info:
+                raise Busy("the token's tries changed meanwhile; no PIN was sent")
+            held.set_pin(old, new)
+
+        await self._visit(place, change, use=True)
+
+    async def sight(self, credential: TokenCredential) -> Sight | None:
+        """Whether a located token is still in its slot; None: nobody can tell. See `ownerd.tokens.presence`."""
+        place = self._located.get(credential.id)
+        if place is None:
+            return Sight(None)
+        outcome = await self._list_one(place.module)
+        if isinstance(outcome, OwnerdError):
+            return None
+        return Sight(place.id if any(one.place == place for one in outcome) else None)
+
     # -- parts --
+
+    async def _place(self, token_id: str) -> Place:
+        found, problems = await self._list()
+        place = next((one.place for one in found if one.info.id == token_id), None)
+        if place is None:
+            raise _worst(problems) or TokenMissing("that token is not present")
+        return place
 
     async def _list(self) -> tuple[list[Found], list[OwnerdError]]:
         outcomes = await asyncio.gather(*(self._list_one(module) for module in self._modules))

@@ -16,13 +16,23 @@ from typing import Any, Final, cast
 from cryptography.hazmat.primitives.asymmetric import ec
 from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class, whatever it is called
 from pkcs11.constants import Attribute, SlotFlag, TokenFlag
-from pkcs11.exceptions import ArgumentsBad, MechanismParamInvalid, PinIncorrect, PKCS11Error
+from pkcs11.exceptions import (
+    ArgumentsBad,
+    MechanismParamInvalid,
+    PinIncorrect,
+    PinInvalid,
+    PinLenRange,
+    PinTooWeak,
+    PKCS11Error,
+)
 from pkcs11.mechanisms import KDF, KeyType, Mechanism
 from pkcs11.types import PrivateKey, Session, Slot, Token
 
+from ownerd.core.ports import PIN_TRIES_AT_RISK
 from ownerd.model.errors import (
     PinAtRisk,
     PinBlocked,
+    PinUnfit,
     PinWrong,
     ProtocolBroken,
     TokenMissing,
@@ -39,8 +49,7 @@ from ownerd.tokens.pkcs11_reference import Identity
 
 SOFTHSM: Final = "SoftHSM project"
 MAX_PIN_BYTES: Final = 255
-# The flags know "some were wrong" and "the next one is the last": the hard stop comes before the last.
-MIN_TRIES: Final = 2
+MIN_NEW_PIN_CHARS: Final = 4
 # DER of DigestInfo up to the SHA-256 digest (RFC 8017, section 9.2, note 1).
 _SHA256_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 
@@ -95,11 +104,11 @@ class Held:
         self._limit = limit
         self._slot: Slot | None = None
 
-    def require_tries(self) -> TokenInfo:
+    def require_tries(self, *, at_risk: bool = False) -> TokenInfo:
         """Describe the token as it is now, using no try.
 
-        Raises `PinBlocked`, or `PinAtRisk` when only the last try is left; `TokenMissing` when another token took
-        its place; `Unsupported` for a token that takes no PIN from us.
+        Raises `PinBlocked`, or `PinAtRisk` when only the last try is left (not with ``at_risk``); `TokenMissing` when
+        another token took its place; `Unsupported` for a token that takes no PIN from us.
         """
         token = self._find()
         if TokenFlag.PROTECTED_AUTHENTICATION_PATH in token.flags:
@@ -107,7 +116,7 @@ class Held:
         tries = pin_tries(token.flags)
         if tries == 0:
             raise PinBlocked("the token takes no more PINs")
-        if tries is not None and tries < MIN_TRIES:
+        if tries is not None and tries <= PIN_TRIES_AT_RISK and not at_risk:
             raise PinAtRisk(tries_left=tries)
         return _describe(self.place.module, token).info
 
@@ -134,6 +143,20 @@ class Held:
             raise GaveUp("given up before the PIN was sent")
         with self._errors(), self._closing(self._log_in(text)) as session:
             yield session
+
+    def set_pin(self, old: Secret, new: Secret) -> None:
+        """Change the PIN; each is sent once, without a login. Raises `PinWrong`, `PinUnfit`, `PinBlocked`."""
+        texts = pin_text(old), new_pin_text(new)
+        token = self._find()
+        if self._limit.event.is_set():
+            raise GaveUp("given up before the PIN was sent")
+        with self._errors(), self._closing(token.open(rw=True)) as session:
+            try:
+                session.set_pin(*texts)
+            except PinIncorrect as error:
+                raise PinWrong(tries_left=pin_tries(token.slot.get_token().flags)) from error
+            except (PinInvalid, PinLenRange, PinTooWeak) as error:
+                raise PinUnfit("the token refuses the new PIN") from error
 
     # -- parts --
 
@@ -192,6 +215,17 @@ def pin_text(pin: Secret) -> str:
         raise PinWrong("the PIN is not text") from error
     if not 0 < len(pin) <= MAX_PIN_BYTES:
         raise PinWrong("no PIN has this length")
+    return text
+
+
+def new_pin_text(pin: Secret) -> str:
+    """PIN as the library takes it. Raises `PinUnfit`."""
+    try:
+        text = pin.reveal().decode()
+    except UnicodeDecodeError as error:
+        raise PinUnfit("the new PIN is not text") from error
+    if len(text) < MIN_NEW_PIN_CHARS or len(pin) > MAX_PIN_BYTES:
+        raise PinUnfit("no PIN has the new one's length")
     return text
 
 

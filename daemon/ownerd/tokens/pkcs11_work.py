@@ -20,7 +20,7 @@ from pkcs11.types import Session
 
 from ownerd.ledger.approval import card_message
 from ownerd.ledger.jwk import parse_jwk
-from ownerd.model.errors import KeysMissing, ProtocolBroken, TokenMissing, WrongKey
+from ownerd.model.errors import InvalidArgument, KeysMissing, ProtocolBroken, TokenMissing, WrongKey
 from ownerd.model.secret import Secret
 from ownerd.model.token import CardApproval, TokenAnswer, TokenCredential, TokenInfo
 from ownerd.tokens.pkcs11_keys import (
@@ -42,18 +42,19 @@ logger: Final = logging.getLogger(__name__)
 
 def recognise(held: Held, credentials: Sequence[TokenCredential]) -> list[str]:
     """Return the ids of those of ``credentials`` that this token is enrolled as. Does not log in."""
-    found = []
     with held.session() as session:
-        for credential in credentials:
-            reference = parse_reference(credential.credential_id)
-            shown = public_keys(session, reference.sign).get(reference.sign, [])
-            if shown:
-                known = parse_jwk(credential.public_key).key in shown
-            else:
-                known = reference.identity == held.place.identity and held.place.identity.serial != ""
-            if known:
-                found.append(credential.id)
-    return found
+        return [one.id for one in credentials if _is_enrolled(held, session, one)]
+
+
+def _is_enrolled(held: Held, session: Session, credential: TokenCredential) -> bool:
+    try:
+        reference = parse_reference(credential.credential_id)
+    except InvalidArgument:
+        return False
+    shown = public_keys(session, reference.sign).get(reference.sign, [])
+    if shown:
+        return parse_jwk(credential.public_key).key in shown
+    return reference.identity == held.place.identity and reference.identity.serial != ""
 
 
 def require(held: Held, credential: TokenCredential) -> TokenInfo:
