@@ -59,8 +59,12 @@ class PivRig:
 
     def remove(self) -> None:
         """Take the card out, and wait until pcscd sees it."""
+        left_before = self.card is not None and not self.card._thread.is_alive()
         self.yank()
         self._wait(present=False)
+        if left_before:
+            # We see it gone, but pcscd's own poll must too: a faster change leaves its reader unpowered.
+            time.sleep(0.8)
 
     def yank(self) -> None:
         """Take the card out and do not wait."""
@@ -79,9 +83,9 @@ class PivRig:
                 _, readers = scard.SCardListReaders(context, [])
                 states = [(name, scard.SCARD_STATE_UNAWARE) for name in readers[self.slot : self.slot + 1]]
                 result, found = scard.SCardGetStatusChange(context, 0, states)
-                # A card that was seen but not yet powered is no card: ATR and all.
-                seen = bool(found and found[0][1] & scard.SCARD_STATE_PRESENT and found[0][2])
-                if seen == present:
+                _, state, atr = found[0] if found else (0, 0, [])
+                # A card that was seen is not yet powered, and one that does not answer has not yet gone.
+                if (present and atr) or (not present and state & scard.SCARD_STATE_EMPTY):
                     return
                 time.sleep(0.02)
         finally:

@@ -7,7 +7,8 @@ Adapters are asked one after the other, because two of them may look at the same
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from ownerd.core.ports import TokenPort, TokenUi
@@ -23,20 +24,29 @@ class AllTokens:
     def __init__(self, ports: Mapping[TokenType, TokenPort], *, logger: logging.Logger | None = None) -> None:
         self._ports = dict(ports)
         self._log = logger or logging.getLogger(__name__)
+        self._present: dict[TokenType, list[TokenInfo]] = {}
+        self._working: list[TokenType] = []
 
     async def present(self) -> list[TokenInfo]:
-        """List the tokens of every adapter; one that fails is left out."""
-        found: list[TokenInfo] = []
+        """List the tokens of every adapter; one that fails is left out.
+
+        While one adapter waits for the person, the others answer from memory: a card may be theirs too, and is busy.
+        """
         for kind, port in self._ports.items():
+            if self._working and kind not in self._working:
+                continue
+            self._present[kind] = []
             try:
-                found += await port.present()
+                self._present[kind] = await port.present()
             except OwnerdError as error:
                 self._log.warning("%s tokens are left out: %s", kind, error.id)
-        return found
+        return [info for kind in self._ports for info in self._present.get(kind, [])]
 
     async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
         """Enrol the present token ``token_id``."""
-        return await self._of_id(token_id).enrol(token_id, user_verification=user_verification, ui=ui)
+        kind = self._kind_of_id(token_id)
+        with self._at_work(kind):
+            return await self._of_type(kind).enrol(token_id, user_verification=user_verification, ui=ui)
 
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """Return the first of ``credentials`` whose token is present, whatever its type."""
@@ -67,7 +77,16 @@ class AllTokens:
         ui: TokenUi,
     ) -> TokenAnswer:
         """Approve with the adapter of the credential's type."""
-        return await self._of_type(credential.type).approve(credential, challenge, handles, ui=ui)
+        with self._at_work(credential.type):
+            return await self._of_type(credential.type).approve(credential, challenge, handles, ui=ui)
+
+    @contextmanager
+    def _at_work(self, kind: TokenType) -> Iterator[None]:
+        self._working.append(kind)
+        try:
+            yield
+        finally:
+            self._working.remove(kind)
 
     def _of_type(self, kind: TokenType) -> TokenPort:
         port = self._ports.get(kind)
@@ -75,8 +94,5 @@ class AllTokens:
             raise Unsupported("this kind of token is not built in")
         return port
 
-    def _of_id(self, token_id: str) -> TokenPort:
-        for kind, port in self._ports.items():
-            if token_id.startswith(f"{kind}-"):
-                return port
-        return self._of_type(_DEFAULT)
+    def _kind_of_id(self, token_id: str) -> TokenType:
+        return next((kind for kind in self._ports if token_id.startswith(f"{kind}-")), _DEFAULT)

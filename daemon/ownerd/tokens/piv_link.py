@@ -89,7 +89,9 @@ class Link:
         result, answer = scard.SCardTransmit(self._handle, self._header, list(apdu))
         if result != scard.SCARD_S_SUCCESS:
             raise _transmit_error(result)
-        if not 2 <= len(answer) <= MAX_SHORT_ANSWER:
+        if len(answer) < 2:  # a driver's way to say that the card left in the middle
+            raise TokenRemoved("the card went away")
+        if len(answer) > MAX_SHORT_ANSWER:
             raise ProtocolBroken("the card's answer has an impossible length")
         raw = bytes(byte & 0xFF for byte in answer)
         return raw[:-2], int.from_bytes(raw[-2:], "big")
