@@ -24,7 +24,12 @@ from ownerd.tokens.limit import Limit
 
 CHALLENGE = hashlib.sha256(b"challenge").digest()
 HANDLES = [SecretHandle(b"a" * 32)]
-TOKEN_COMMANDS = {ClientPin.CMD.GET_TOKEN_USING_PIN, ClientPin.CMD.GET_TOKEN_USING_PIN_LEGACY}
+PIN_COMMANDS = {
+    ClientPin.CMD.GET_TOKEN_USING_PIN,
+    ClientPin.CMD.GET_TOKEN_USING_PIN_LEGACY,
+    ClientPin.CMD.SET_PIN,
+    ClientPin.CMD.CHANGE_PIN,
+}
 
 
 def pins_received(device: RecordingDevice) -> int:
@@ -37,7 +42,7 @@ def is_pin(request: bytes) -> bool:
     if request[0] != Ctap2.CMD.CLIENT_PIN:
         return False
     parameters: Any = cbor.decode(request[1:])
-    return parameters[2] in TOKEN_COMMANDS
+    return parameters[2] in PIN_COMMANDS
 
 
 class Rig:

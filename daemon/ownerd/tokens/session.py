@@ -175,11 +175,16 @@ class Session:
             client = ClientPin(self._ctap)
             before = 0 if old is None else self._require_tries()
             typed = None if old is None else _pin_text(old, before)
-            with self._sending_pin(before):
-                if typed is None:
-                    client.set_pin(wanted)
-                else:
-                    client.change_pin(typed, wanted)
+            try:
+                with self._sending_pin(before):
+                    if typed is None:
+                        client.set_pin(wanted)
+                    else:
+                        client.change_pin(typed, wanted)
+            except CtapError as error:
+                if error.code == ERR.PIN_POLICY_VIOLATION:
+                    raise PinUnfit("the token does not take this new PIN") from error
+                raise
 
     # -- with a touch --
 
