@@ -3,6 +3,7 @@
  *   OWNERD_P11_FAULT=C_Sign:0x30      that function returns CKR 0x30, and does nothing
  *   OWNERD_P11_FAULT=C_Sign:hang      that function does not return while this is set
  *   OWNERD_P11_FAULT=C_Sign:flip      the last byte of its output is wrong
+ *   OWNERD_P11_FAULT=C_Sign:pull      the token is pulled while that function works
  *   OWNERD_P11_FAULT=C_DeriveKey:same every key is derived from the first peer's point
  *   OWNERD_P11_FAULT=C_DeriveKey:der  the point must come as an OCTET STRING
  *   OWNERD_P11_ABSENT=1               there is no token, and what was open is gone
@@ -53,8 +54,9 @@ static ul note(const char *name, ul detail, ul result) {
 /* What a function returns instead of working; OK: it works. */
 static ul stop(const char *name, ul when_absent) {
     while (is(name, "hang")) usleep(5000);
+    if (is(name, "pull")) setenv("OWNERD_P11_ABSENT", "1", 1);
     if (when_absent && getenv("OWNERD_P11_ABSENT")) return when_absent;
-    const char *set = fault(name);
+    const char *set = is(name, "pull") ? NULL : fault(name);
     return set ? strtoul(set, NULL, 0) : OK;
 }
 

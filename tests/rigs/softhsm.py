@@ -16,7 +16,7 @@ from typing import Any
 
 import pkcs11
 import pytest
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11.constants import TokenFlag
 from pkcs11.util.ec import encode_named_curve_parameters
 
@@ -106,6 +106,17 @@ class SoftHsm:
         with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
             session.generate_keypair(KeyType.RSA, bits, id=key_id, store=True)
 
+    def exchange_private_key(self, key_id: bytes, *, label: str = "card") -> None:
+        """Put another private key under ``key_id``, and leave the public key as it is."""
+        with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
+            for item in session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.ID: key_id}):
+                item.destroy()
+        self.add_ec_key(b"\xee", label=label, uses=MechanismFlag.SIGN)
+        with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
+            wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.ID: b"\xee"}
+            for item in session.get_objects(wanted):
+                item[Attribute.ID] = key_id
+
     def tokens(self, **options: Any) -> Pkcs11Tokens:
         """A new adapter."""
         return Pkcs11Tokens([self.module], key_check=key_check, **options)
@@ -137,6 +148,7 @@ class HsmCard(SoftHsm):
     def insert(self) -> None:
         """Put the token in again."""
         os.environ.pop("OWNERD_P11_ABSENT", None)
+        os.unsetenv("OWNERD_P11_ABSENT")  # the module itself may have set it
 
     def remove(self) -> None:
         """Take the token away."""

@@ -44,6 +44,8 @@ _TABLE: Final[dict[type[Exception], tuple[type[OwnerdError], str]]] = {
     ckr.SlotIDInvalid: (TokenMissing, "the token is not present"),
     ckr.SessionCount: (Busy, "another program uses the token"),
     ckr.OperationActive: (Busy, "the token is in another operation"),
+    # A login is a process's own; where it is not, that of others ends with them.
+    ckr.UserAlreadyLoggedIn: (Busy, "another program uses the token"),
     ckr.UserTooManyTypes: (Busy, "another program uses the token"),
     ckr.AnotherUserAlreadyLoggedIn: (Busy, "another program uses the token"),
 }

@@ -82,11 +82,12 @@ class Module:
         return library
 
     def reset(self) -> None:
-        """End every session and login of this process in the module. Runs on the worker."""
+        """End every session and login of this process in the module, and start it anew. Runs on the worker."""
         from pkcs11.exceptions import PKCS11Error
 
-        with suppress(PKCS11Error):
+        with suppress(PKCS11Error, ConfigError):
             self.library().finalize()
+            self.library()
 
 
 _modules: Final[dict[str, Module]] = {}

@@ -61,6 +61,7 @@ class Pkcs11Tokens:
         self._use_timeout_seconds = use_timeout_seconds
         self._log = logger or logging.getLogger(__name__)
         self._located: dict[str, Place] = {}
+        self._told: dict[str, str] = {}
 
     # -- the port --
 
@@ -181,10 +182,14 @@ class Pkcs11Tokens:
             return list_tokens(module, library)
 
         try:
-            return await module.run(work, self._step_timeout_seconds)
+            found = await module.run(work, self._step_timeout_seconds)
         except OwnerdError as error:
-            self._log.warning("left out the PKCS#11 module %s: %s", module.name, error)
+            if self._told.get(module.path) != error.id:  # once, not at each look
+                self._log.warning("left out the PKCS#11 module %s: %s", module.name, error)
+            self._told[module.path] = error.id
             return error
+        self._told.pop(module.path, None)
+        return found
 
     async def _visit(self, place: Place, work: Callable[[Held], T], *, use: bool = False) -> T:
         def visit(library: Library, limit: Limit) -> T:
