@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo.stage import Stage
 from tests.rigs.bus import ROOT, PrivateBus
+from tests.rigs.system import World
 
 from ownerd.dbuslib import Message, MessageBus, MessageType, Variant, call_bus_daemon, connect_bus
 
@@ -84,7 +86,7 @@ class StandIn:
         os.close(theirs)
         self.held[ours] = pid
         asyncio.get_running_loop().add_reader(ours, self.let_go, ours)
-        self.say(event="inhibited", arguments=message.body, pid=pid)
+        self.say(event="inhibited", arguments=message.body, sender=message.sender)
 
     def let_go(self, descriptor: int) -> None:
         pages = pages_of(self.held[descriptor])
@@ -190,11 +192,19 @@ class Logind:
         except queue.Empty:
             raise AssertionError("the stand-in has nothing to tell") from None
 
-    def wait_subscribed(self) -> None:
-        """Until a daemon has an inhibitor and knows its session and whether its screen is locked."""
-        missing = {"inhibited", "asked LockedHint"}
+    def wait_subscribed(self) -> dict[str, Any]:
+        """Until a daemon has an inhibitor and knows its session and screen; how it asked for the inhibitor."""
+        missing, inhibited = {"inhibited", "asked LockedHint"}, {}
         while missing:
-            missing.discard(self._next(15.0)["event"])
+            event = self._next(15.0)
+            missing.discard(event["event"])
+            if event["event"] == "inhibited":
+                inhibited = event
+        return inhibited
+
+    def has(self, name: str) -> bool:
+        """Whether an event of that name has come and was not taken yet; the rest is left alone."""
+        return any(event["event"] == name for event in list(self._events.queue))
 
     def order(self, do: str, **rest: Any) -> None:
         assert self.process.stdin is not None
@@ -210,9 +220,20 @@ class Logind:
 
 
 @pytest.fixture
-def system_bus(private_bus: PrivateBus) -> Iterator[PrivateBus]:
-    """The private bus of the test, in the part of the system bus."""
-    return private_bus
+def logind(stage: Stage, private_bus: PrivateBus) -> Iterator[Logind]:
+    """The stand-in, on a private bus in the part of the system bus."""
+    stage.env["DBUS_SYSTEM_BUS_ADDRESS"] = private_bus.address
+    made = Logind(private_bus, stage.database)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def open_world(logind: Logind, world: World) -> World:
+    """The vault is set up and open, and the daemon has found logind."""
+    logind.wait_subscribed()
+    world.set_up()
+    return world
 
 
 if __name__ == "__main__":
