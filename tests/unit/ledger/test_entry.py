@@ -8,7 +8,7 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rigs.ledgers import TestToken, steady
+from tests.rigs.ledgers import LedgerMaker, TestCard, TestToken, steady
 
 from ownerd.ledger import entry
 from ownerd.ledger.facts import _FACTS, format_token
@@ -16,9 +16,12 @@ from ownerd.ledger.merkle import EMPTY_ROOT
 from ownerd.model.encoding import format_b64u
 from ownerd.model.errors import LedgerError, Malformed
 from ownerd.model.names import Kind
-from ownerd.model.token import Fido2Approval
+from ownerd.model.token import CardApproval, Fido2Approval, RecoveryApproval
 
 TOKEN = format_token(TestToken().enrolled)
+CARD, P384_CARD, RSA_CARD = (
+    format_token(TestCard(algorithm=one).enrolled) for one in ("ES256", "ES384", "RS256")
+)
 CORE = entry.LeafCore(
     log="0123456789abcdef" * 2,
     time="2026-11-23T14:00:00.123Z",
@@ -53,10 +56,18 @@ approvals = st.builds(
     authenticator_data=st.binary(min_size=1, max_size=80),
     signature=st.binary(min_size=1, max_size=80),
 )
+card_approvals = st.builds(
+    CardApproval,
+    token=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=64),
+    algorithm=st.just("RS256"),
+    signature=st.binary(min_size=256, max_size=512),
+    type=st.sampled_from(["piv", "pkcs11"]),
+)
+recovery_approvals = st.builds(RecoveryApproval, st.binary(min_size=64, max_size=64))
 leaves = st.builds(
     entry.Leaf,
     core=cores,
-    approval=st.none() | approvals,
+    approval=st.none() | approvals | card_approvals | recovery_approvals,
     outcome=st.just({}) | st.just({"Response".lower(): EMPTY_ROOT}),
     vault_generation=st.integers(0, (1 << 53) - 1),
     vault_digest=digests,
@@ -196,6 +207,63 @@ def test_other_members_are_refused(members):
         entry.parse_leaf(spoil(**members))
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "sizes"), [("ES256", (64, 64)), ("ES384", (96, 96)), ("RS256", (256, 512))]
+)
+def test_signatures_of_cards_have_the_length_of_their_algorithm(algorithm, sizes):
+    least, most = sizes
+    for size in (least, most):
+        leaf = replace(LEAF, approval=CardApproval("card", algorithm, bytes(size), "pkcs11"))
+        assert entry.parse_leaf(entry.format_leaf(leaf)) == leaf
+    for size in (0, least - 1, most + 1):
+        with pytest.raises(Malformed):
+            entry.format_leaf(replace(LEAF, approval=CardApproval("card", algorithm, bytes(size))))
+
+
+CARD_JSON = {
+    "type": "piv",
+    "token": "card",
+    "algorithm": "ES256",
+    "signature": format_b64u(bytes(64)),
+}
+RECOVERY_JSON = {"type": "recovery", "signature": format_b64u(bytes(64))}
+
+
+def test_the_approvals_that_the_next_test_spoils_are_good():
+    assert entry.parse_leaf(spoil(approval=CARD_JSON)).approval == CardApproval("card", "ES256", bytes(64))
+    assert entry.parse_leaf(spoil(approval=RECOVERY_JSON)).approval == RecoveryApproval(bytes(64))
+
+
+@pytest.mark.parametrize(
+    "approval",
+    [
+        [],
+        "piv",
+        {**CARD_JSON, "type": "PIV"},
+        {**CARD_JSON, "type": "fido2"},
+        {**CARD_JSON, "type": "recovery"},
+        {**CARD_JSON, "type": ["piv"]},
+        {**CARD_JSON, "token": ""},
+        {**CARD_JSON, "token": "x" * 65},
+        {**CARD_JSON, "algorithm": "none"},
+        {**CARD_JSON, "algorithm": "ES512"},
+        {**CARD_JSON, "algorithm": "HS256"},
+        {**CARD_JSON, "algorithm": None},
+        {**CARD_JSON, "algorithm": "ES384"},
+        {**CARD_JSON, "credential": "AA"},
+        {name: CARD_JSON[name] for name in ("type", "token", "signature")},
+        {**RECOVERY_JSON, "token": "card"},
+        {**RECOVERY_JSON, "signature": format_b64u(bytes(63))},
+        {**RECOVERY_JSON, "signature": format_b64u(bytes(65))},
+        {"type": "recovery"},
+    ],
+    ids=str,
+)
+def test_other_approvals_are_refused(approval):
+    with pytest.raises(Malformed):
+        entry.parse_leaf(spoil(approval=approval))
+
+
 def test_what_would_not_read_back_is_not_written():
     for leaf in (
         replace(LEAF, vault_generation=-1),
@@ -243,7 +311,13 @@ def test_core_and_digest_depend_on_every_member():
 
 GOOD_FACTS = [
     (Kind.TOKEN_ENROLLED, {"token": TOKEN}),
+    (Kind.TOKEN_ENROLLED, {"token": CARD}),
+    (Kind.TOKEN_ENROLLED, {"token": {**P384_CARD, "type": "pkcs11"}}),
+    (Kind.TOKEN_ENROLLED, {"token": RSA_CARD}),
     (Kind.TOKEN_REMOVED, {"token": "token-1"}),
+    (Kind.RECOVERY_SET, {"public_key": format_b64u(bytes(32))}),
+    (Kind.KEY_ROTATED, {}),
+    (Kind.KEY_ROTATED, LedgerMaker().rotated("new")),
     (Kind.DISCLOSURE, {}),
     (Kind.DISCLOSURE, {"grant": 4}),
     (Kind.DELIVERED, {"entry": 4}),
@@ -271,7 +345,22 @@ BAD_FACTS = [
         Kind.TOKEN_ENROLLED,
         {"token": {**TOKEN, "public_key": {**TOKEN["public_key"], "y": format_b64u(bytes(32))}}},
     ),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "type": "openpgp"}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "type": "fido2"}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "algorithm": "ES384"}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**RSA_CARD, "algorithm": "PS256"}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "public_key": RSA_CARD["public_key"]}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "id": "a b"}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "software": 0}}),
+    (Kind.TOKEN_ENROLLED, {"token": {**CARD, "user_verification": True}}),
+    (Kind.TOKEN_ENROLLED, {"token": None}),
     (Kind.TOKEN_REMOVED, {}),
+    (Kind.RECOVERY_SET, {}),
+    (Kind.RECOVERY_SET, {"public_key": format_b64u(bytes(31))}),
+    (Kind.RECOVERY_SET, {"public_key": {"kty": "OKP"}}),
+    (Kind.KEY_ROTATED, {"verifier_key": LedgerMaker().verifier_key}),
+    (Kind.KEY_ROTATED, {"opening_key": format_b64u(bytes(32))}),
+    (Kind.KEY_ROTATED, {"verifier_key": "x", "opening_key": format_b64u(bytes(32))}),
     (Kind.DISCLOSURE, {"grant": "4"}),
     (Kind.DISCLOSURE, {"grant": True}),
     (Kind.DELIVERED, {"entry": 1.5}),
@@ -288,14 +377,14 @@ BAD_FACTS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "facts"), GOOD_FACTS)
+@pytest.mark.parametrize(("kind", "facts"), GOOD_FACTS, ids=range(len(GOOD_FACTS)))
 def test_facts_of_each_kind(kind, facts):
     core = replace(CORE, kind=kind, facts=facts)
     leaf = replace(LEAF, core=core)
     assert entry.parse_leaf(entry.format_leaf(leaf)).core == core
 
 
-@pytest.mark.parametrize(("kind", "facts"), BAD_FACTS)
+@pytest.mark.parametrize(("kind", "facts"), BAD_FACTS, ids=range(len(BAD_FACTS)))
 def test_other_facts_are_refused(kind, facts):
     with pytest.raises(Malformed):
         entry.format_core(replace(CORE, kind=kind, facts=facts))

@@ -12,7 +12,10 @@ import json
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 HERE = Path(__file__).parent
 # The tree of the Certificate Transparency reference implementation (its merkle tree tests).
@@ -45,6 +48,19 @@ SUMDB = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
 SUMDB_NOTE = (
     "go.sum database tree\n63096908\n8lHrQPRYe4KT4WQ9/Qk8/taKnD6IRHbFgfN7vQE2Y54=\n\n"
     "— sum.golang.org Az3gri/oVBN1jAhNZ/iS+W31psFAWRT20/GyrhpU6taFwulQGetBkH5S7wpGXdS935jiIGiUUAXBVHzT/P6fYhqAmAk=\n"
+)
+# An RSA key of 2048 bits that was made for these vectors and is used nowhere else: modulus and private exponent.
+RSA_N = (
+    "u6TVzprGZGs6X8Jize9hzvZCt_II0RQO4WJxnobOyRmihUaCTT0LxGtWbEV0TerT8SpUjXxhfnLqfDdRpcGlWk8ojBPSI5dx"
+    "2Rajfs51oZZRzUQEJ3yrH6wKyhxlRbXFl2pO6TRdlYfS0A2PRN_d7ugS9DWQh1gKqjhBZRIVPzhkiY7aT1dS9xSgMSa_xecA"
+    "JeSOdH-b6ggJO93vOnIPaodqfwwNjvlXzDBB3KAeY5f2JAVRtnfMzR-dg9CG8uG4nLAj1iIvJY557iFXlRq-o1azefm5Ikcu"
+    "NRRf2YliFFWURqjBlUbA0kt1sfSsYx4Vx3jP-91szF13CU0BEK_BtQ"
+)
+RSA_D = (
+    "C6_-qTm2tbaAEkrXQKByZSOtkCuBJRSswJkTHp6i7p-sIcT8hLcSro9I-MFytw-zV8gdMBrZL7kUpdwEN-DR3cgkbGUnp5Pd"
+    "QXpJgLJ3XTMxsSlVYOhA-F4M5f3SyP7DaeTzOU9LrO6i0NanX9DZz_GgjJlxgRyYvXV3jUYNELzk7m_AxV6YojgWfA1M-Q7v"
+    "HkKdtIOP10k8pz5RO25aERE6zN_NKB18FUZuIK5EBuJKa1wT52E5iP9G38G9BqKyixdXKXxuOS0XMlTYtlzrAcGsz3WS2Cx0"
+    "oS3Me-xFBcPVOr4u2y5dXm83QlL7WtKwJWtz39iLEleoyPMmwqEggQ"
 )
 
 
@@ -219,9 +235,6 @@ def leaf_vectors() -> dict:
         # Equal to RFC 8785 for ASCII member names and no fractions.
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def b64u(data: bytes) -> str:
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
     salt, value = bytes(range(16)), {"name": "email", "value": "zoë@example.org", "version": 3}
     committed = {"label": "claim/0", "salt": b64u(salt), "value": value}
     digest = sha256(b"ownerd/commitment/v1\0" + canonical(committed))
@@ -262,11 +275,73 @@ def leaf_vectors() -> dict:
     }
 
 
+def b64u(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def ec_vector(curve: ec.EllipticCurve, algorithm: str, digest: hashes.HashAlgorithm, message: bytes) -> dict:
+    """A key from a seed and its signature, r ‖ s, the nonce by RFC 6979 so that it is always the same."""
+    key = ec.derive_private_key(int.from_bytes(sha256(b"ownerd card vectors"), "big") >> 8, curve)
+    public, size = key.public_key().public_numbers(), curve.key_size // 8
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(digest, deterministic_signing=True)))
+    jwk = {
+        "kty": "EC",
+        "crv": f"P-{curve.key_size}",
+        "x": b64u(public.x.to_bytes(size, "big")),
+        "y": b64u(public.y.to_bytes(size, "big")),
+    }
+    signature = b64u(r.to_bytes(size, "big") + s.to_bytes(size, "big"))
+    return {"public_key": jwk, "algorithm": algorithm, "signature": signature}
+
+
+def rsa_vector(message: bytes) -> dict:
+    n, d = (
+        int.from_bytes(base64.urlsafe_b64decode(one + "=" * (-len(one) % 4)), "big") for one in (RSA_N, RSA_D)
+    )
+    p, q = rsa.rsa_recover_prime_factors(n, 65537, d)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(65537, n)
+    )
+    signature = numbers.private_key().sign(message, padding.PKCS1v15(), hashes.SHA256())
+    jwk = {"kty": "RSA", "n": RSA_N, "e": "AQAB"}
+    return {"public_key": jwk, "algorithm": "RS256", "signature": b64u(signature)}
+
+
+def approval_vectors() -> dict:
+    """One challenge, approved by a card of each algorithm and by a recovery code."""
+    challenge = sha256(b"ownerd approval vectors")
+    message = b"ownerd/card/v1\0" + challenge
+    code = Ed25519PrivateKey.from_private_bytes(sha256(b"ownerd recovery vectors"))
+    recovery = b"ownerd/recovery/v1\0" + challenge
+    return {
+        "provenance": "built here from docs/LEDGER.md with cryptography; nonces by RFC 6979",
+        "generator": "tests/vectors/ledger/generate.py",
+        "challenge": challenge.hex(),
+        "card_message": message.hex(),
+        "cards": [
+            ec_vector(ec.SECP256R1(), "ES256", hashes.SHA256(), message),
+            ec_vector(ec.SECP384R1(), "ES384", hashes.SHA384(), message),
+            rsa_vector(message),
+        ],
+        "recovery_message": recovery.hex(),
+        "recovery": {
+            "public_key": b64u(code.public_key().public_bytes_raw()),
+            "signature": b64u(code.sign(recovery)),
+        },
+        "expect": "ok",
+    }
+
+
 def build() -> dict[str, str]:
     """File name → contents."""
     notes = note_vectors()
     notes["verifier_keys"] = spoiled_keys()
-    files = {"tree.json": tree_vectors(), "note.json": notes, "leaf.json": leaf_vectors()}
+    files = {
+        "tree.json": tree_vectors(),
+        "note.json": notes,
+        "leaf.json": leaf_vectors(),
+        "approval.json": approval_vectors(),
+    }
     return {name: json.dumps(value, indent=1, ensure_ascii=True) + "\n" for name, value in files.items()}
 
 

@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ownerd.ledger import entry, merkle, note
+from ownerd.ledger import approval, entry, merkle, note
+from ownerd.ledger.facts import parse_token
 from ownerd.ledger.findings import Damage
 from ownerd.model import errors
 from ownerd.model.encoding import parse_b64u
 from ownerd.model.names import Kind
+from ownerd.model.token import CardApproval, RecoveryApproval
 
 HERE = Path(__file__).parent
-TREE, NOTE, LEAF = (json.loads((HERE / f"{name}.json").read_text()) for name in ("tree", "note", "leaf"))
+TREE, NOTE, LEAF, APPROVAL = (
+    json.loads((HERE / f"{name}.json").read_text()) for name in ("tree", "note", "leaf", "approval")
+)
 
 
 def expecting(expect: str):
@@ -89,6 +93,27 @@ def test_a_leaf_byte_for_byte():
     assert entry.format_core(leaf.core).decode() == LEAF["core"]
     assert entry.challenge(leaf.core).hex() == LEAF["challenge"]
     assert merkle.leaf_hash(LEAF["leaf"].encode()).hex() == LEAF["leaf_hash"]
+
+
+@pytest.mark.parametrize("vector", APPROVAL["cards"], ids=lambda one: one["algorithm"])
+def test_an_approval_of_a_card(vector):
+    digest = bytes.fromhex(APPROVAL["challenge"])
+    assert approval.card_message(digest).hex() == APPROVAL["card_message"]
+    facts = {"type": "piv", "id": "card", "software": False}
+    token = parse_token(facts | {name: vector[name] for name in ("public_key", "algorithm")})
+    signature = parse_b64u(vector["signature"])
+    approval.verify_card(CardApproval("card", vector["algorithm"], signature), digest, token)
+    with pytest.raises(errors.BadSignature):
+        approval.verify_card(CardApproval("card", vector["algorithm"], signature), bytes(32), token)
+
+
+def test_an_approval_of_a_recovery_code():
+    digest, vector = bytes.fromhex(APPROVAL["challenge"]), APPROVAL["recovery"]
+    assert approval.recovery_message(digest).hex() == APPROVAL["recovery_message"]
+    given, key = RecoveryApproval(parse_b64u(vector["signature"])), parse_b64u(vector["public_key"])
+    approval.verify_recovery(given, digest, key)
+    with pytest.raises(errors.BadSignature):
+        approval.verify_recovery(given, bytes(32), key)
 
 
 def test_a_commitment():
