@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.register_assert_rewrite("tests.rigs.system")
+
 from demo.stage import Stage
 from tests.rigs.bus import ROOT, PrivateBus
 from tests.rigs.system import World
