@@ -17,7 +17,16 @@ from ownerd.core.service import Pending
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, PinAtRisk, PinUnfit, TimedOut
+from ownerd.model.errors import (
+    Busy,
+    Dismissed,
+    InvalidArgument,
+    NotAllowed,
+    NotFound,
+    PinAtRisk,
+    PinUnfit,
+    TimedOut,
+)
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo
@@ -199,8 +208,12 @@ class Desk:
         """Ask for a token's new PIN until it was typed twice alike. Raises `PinUnfit` when that never comes."""
         unlike = ""
         for _ in range(NEW_PIN_ROUNDS):
-            typed = await self._ask_pin(act, token, f"New PIN of {token.name}.{unlike}")
-            if await self._ask_pin(act, token, f"New PIN of {token.name}, once more.") == typed:
+            try:
+                typed = await self._ask_pin(act, token, f"New PIN of {token.name}.{unlike}")
+                again = await self._ask_pin(act, token, f"New PIN of {token.name}, once more.")
+            except InvalidArgument as error:  # what the prompt says of a PIN that no token can have
+                raise PinUnfit(str(error)) from error
+            if typed == again:
                 return typed
             unlike = "\nThe two were not alike, and nothing has changed yet."
         raise PinUnfit("the new PIN was not typed twice alike")

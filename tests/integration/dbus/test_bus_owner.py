@@ -74,6 +74,22 @@ def test_sealed_calls_and_unlock_end_with_a_response(served: Served) -> None:
     asyncio.run(run())
 
 
+def test_a_change_of_pin_is_a_request_and_names_its_token(served: Served) -> None:
+    async def run() -> None:
+        async with client(served.address) as tool:
+            reply = await tool.owner("Tokens", "ChangePin", "sa{sv}", "pcsc-Reader 1 [CCID] 00", {})
+            assert await tool.response(reply.body[0]) == (0, {})
+            assert await served.wait_call("pin of") == ["pin of", "pcsc-Reader 1 [CCID] 00"]
+            for bad in ("", "a\nb", "x" * 257):
+                reply = await tool.owner("Tokens", "ChangePin", "sa{sv}", bad, {})
+                assert reply.error_name == "org.ownerd.Error.InvalidArgument", bad
+            reply = await tool.owner("Tokens", "ChangePin", "sa{sv}", "t1", {"pin": Variant("s", "1234")})
+            assert reply.error_name == "org.ownerd.Error.InvalidArgument", "a PIN never travels over the bus"
+            assert [call[0] for call in served.calls()] == ["pin of", "change_pin"]
+
+    asyncio.run(run())
+
+
 def test_a_lent_terminal_reaches_the_request_and_the_approval(served: Served) -> None:
     controller, terminal = pty.openpty()
     tty = os.ttyname(terminal)
