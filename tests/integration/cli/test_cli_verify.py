@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.rigs.cli import Desk
-from tests.rigs.ledgers import LedgerMaker, small_ledger, write_database
+from tests.rigs.ledgers import LedgerMaker, bad_day_ledger, small_ledger, write_database
 
 
 @pytest.fixture
@@ -44,6 +44,17 @@ def test_the_key_from_outside_proves_the_origin(
     assert {one["name"] for one in ran.json["findings"]} >= {"WrongVerifierKey"}
     ran = offline_desk.run("ledger", "verify", "--key", "no key")
     assert ran.code == 2
+
+
+def test_which_of_several_keys_proves_the_origin_is_said(offline_desk: Desk, tmp_path: Path) -> None:
+    day = bad_day_ledger()
+    path, first = write_database(tmp_path / "day.db", day.tables), LedgerMaker("bad day").verifier_key
+    for key, by in ((first, "the first key"), (day.verifier_key, "the key of entry 12")):
+        ran = offline_desk.run("ledger", "verify", "--file", str(path), "--key", key)
+        assert (ran.code, ran.out.splitlines()[1]) == (0, f"origin         proven, by {by}")
+    ran = offline_desk.run("ledger", "verify", "--file", str(path), "--key", first, "--json")
+    assert (ran.json["proven_by"], ran.json["rotations"]) == (0, 2)
+    assert ran.json["verifier_key"] == day.verifier_key
 
 
 def test_a_changed_entry_is_named_and_exits_5(offline_desk: Desk, ledger_path: Path) -> None:
