@@ -77,6 +77,12 @@ class StillLocked(CommandError):
     hint = "run ownerctl unlock"
 
 
+class StillOpen(CommandError):
+    """The vault is open, and the command is for a vault that nobody can open."""
+
+    hint = "ownerctl token add enrols a token; to try the code out, run ownerctl lock first"
+
+
 class NoToken(CommandError):
     """There is nothing to enrol."""
 

@@ -31,6 +31,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "approve": ("ownerctl.waiting", "approve", "Show a waiting request on this terminal, to approve it."),
     "refuse": ("ownerctl.waiting", "refuse", "Refuse a waiting request."),
     "watch": ("ownerctl.waiting", "watch", "Lend this terminal to prompts until Ctrl-C."),
+    "token": (
+        "ownerctl.token",
+        "token",
+        "See, add, name, test and remove the tokens that open the vault.",
+    ),
+    "recovery": ("ownerctl.recovery", "recovery", "Make, use and check the recovery code."),
     "provider": ("ownerctl.provider", "provider", "See who holds what."),
     "ledger": ("ownerctl.ledger", "ledger", "Read the ledger, and verify it without the daemon."),
     "version": ("ownerctl.version", "version", "Show versions."),

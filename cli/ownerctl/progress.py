@@ -27,13 +27,14 @@ def describe(state: str, details: Details, elapsed_seconds: float = 0.0) -> str:
     """One short sentence for ``state``; the time left where the daemon gave a limit."""
     act = f" {details['id']}" if "id" in details else ""
     name = str(details.get("token", "")) or "the token"
+    purpose = f" to {details['purpose']}" if details.get("purpose") else ""
     sentences: dict[str, str] = {
         Progress.WAITING_FOR_UNLOCK: "waiting for the vault to be unlocked, run ownerctl unlock",
         Progress.WAITING_FOR_OWNER: "waiting for your answer at the prompt",
         Progress.WAITING_FOR_TERMINAL: f"waiting for a terminal to ask on, run ownerctl approve{act} in one",
         Progress.WAITING_FOR_TOKEN: "waiting for a token, plug in or present an enrolled one",
         Progress.WAITING_FOR_PIN: f"waiting for the PIN of {name}",
-        Progress.WAITING_FOR_TOUCH: f"waiting for a touch on {name}",
+        Progress.WAITING_FOR_TOUCH: f"waiting for a touch on {name}{purpose}",
         Progress.RECORDING: "recording",
     }
     sentence = sentences.get(state, f"waiting ({state})")

@@ -20,7 +20,7 @@ def _approved(world: World, *arguments: str) -> str:
 
 def test_a_day_from_setup_to_lock(world: World) -> None:
     stage = world.stage
-    tool = stage.tool("setup")
+    tool = stage.tool("setup", "--single-way-in", "--single-way-in")
     touch(world.token)
     touch(world.token)
     assert tool.wait() == 0, tool.text

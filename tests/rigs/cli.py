@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rigs._cli_tokens import TokenCases
 from tests.rigs.bus import ROOT, PrivateBus
 
 TOOL = [sys.executable, "-c", "from ownerctl.main import main; main()"]
@@ -207,7 +208,7 @@ def cli_desk(bare_desk: Desk) -> Iterator[Desk]:
 # -- the agent's process --
 
 
-class ScriptedAgent:
+class ScriptedAgent(TokenCases):
     """An `AgentService` with claims in memory, following the plan."""
 
     def __init__(self, home: Path) -> None:
@@ -312,10 +313,6 @@ class ScriptedAgent:
         self.note("tokens")
         return [TokenInfo(**{**soft, **token}) for token in self.plan("tokens", [{}])]
 
-    async def change_pin(self, caller: Any, token_id: str, job: Any) -> None:
-        self.note("pin of", token_id)
-        await self.act("change_pin", job)
-
     def _claim(self, name: str) -> dict[str, Any]:
         return {"name": name, "value": self.claims[name], "source": "owner", "changed": TIME, "version": 1}
 
@@ -324,6 +321,8 @@ class ScriptedAgent:
         self.note("read message", message)
         await self.act("read", job)
         what = message["what"]
+        if what in {"tokens", "token"}:
+            return seal(self.read_tokens(message))
         if what == "claims":
             wanted = message["names"] or list(self.claims)
             return seal({"claims": [self._claim(name) for name in wanted if name in self.claims]})
@@ -334,6 +333,8 @@ class ScriptedAgent:
         message, seal = self._open(sealed)
         self.note("change message", message)
         await self.act("change", job)
+        if message["change"].startswith(("token-", "recovery-")):
+            return seal(self.change_tokens(message))
         if message["change"] == "set":
             changed = {claim["name"]: claim["value"] for claim in message["claims"]}
             self.claims |= changed

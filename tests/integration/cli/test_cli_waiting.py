@@ -128,6 +128,7 @@ def test_a_locked_ledger_says_how_to_go_on(cli_desk: Desk) -> None:
 
 
 NEW = {"set_up": False, "unlocked": False}
+ALONE = ["--single-way-in", "--single-way-in"]  # asks nothing once the vault is made
 
 
 def test_setup_takes_the_only_token_and_says_what_it_is_not(cli_desk: Desk) -> None:
@@ -162,7 +163,7 @@ def test_setup_of_several_tokens_needs_a_choice(cli_desk: Desk) -> None:
     )  # fmt: skip
     assert cli_desk.run("setup", "--token", "soft-3").code == 4
     assert cli_desk.run("setup", "--token", "other").code == 0
-    terminal = cli_desk.terminal("setup")
+    terminal = cli_desk.terminal("setup", *ALONE)
     terminal.expect("which token [1-2]: ")
     terminal.type("3\n")
     terminal.read(0.2)
@@ -175,7 +176,7 @@ def test_setup_explains_and_waits_for_a_token(cli_desk: Desk) -> None:
     cli_desk.plan(status=NEW, tokens=[])
     ran = cli_desk.run("setup")
     assert (ran.code, ran.out) == (4, "")
-    terminal = cli_desk.terminal("setup")
+    terminal = cli_desk.terminal("setup", *ALONE)
     terminal.expect("start a software token in another terminal: ownerd-softtoken")
     cli_desk.plan(status=NEW)
     assert terminal.wait() == 0

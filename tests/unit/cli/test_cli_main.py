@@ -32,7 +32,9 @@ def test_the_tree_is_the_documented_one() -> None:
     assert [path.removeprefix("ownerctl ") for path, _ in LEAVES] == [
         "setup", "status", "unlock", "lock",
         "data export", "data get", "data import", "data list", "data remove", "data set",
-        "request", "pending", "approve", "refuse", "watch", "provider list", "provider show",
+        "request", "pending", "approve", "refuse", "watch",
+        "token add", "token list", "token name", "token pin", "token remove", "token test",
+        "recovery set", "recovery status", "recovery use", "provider list", "provider show",
         "ledger head", "ledger log", "ledger show", "ledger verify", "version", "completion",
     ]  # fmt: skip
 

@@ -1,0 +1,222 @@
+"""``ownerctl token``: the tokens that open the vault, and the ones that are here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ownerctl import render
+from ownerctl.options import Output, examples, output_options
+
+if TYPE_CHECKING:
+    from ownerctl.enrolled import Enrolled
+    from ownerctl.owner import Owner
+    from ownerctl.present import Token
+    from ownerd.model.encoding import Json
+
+_ADDED = """try it before you rely on it: ownerctl token test {id}
+  a provider's key from before today is added to it when an older token next uses that provider"""
+_REMOVING = """removing {name} ({id})
+  vault, log and opening keys are made anew, with two touches on another token; from then on it opens nothing here
+  older copies of the files, such as backups, still open with it: destroy those copies, or reset the token"""
+_REMOVED = """the ledger has a new verifier key: keep it elsewhere, next to the old one
+  it verifies this ledger from now on: ownerctl ledger verify --key KEY
+  older copies of the files still open with the removed token, and no later removal changes that"""
+
+
+@click.group()
+def token() -> None:
+    """See, add, name, test and remove the tokens that open the vault.
+
+    Any of them opens the vault and approves. Keep two, in different places.
+    """
+
+
+async def _here(owner: Owner) -> tuple[bool, list[Token]]:
+    from ownerctl.present import present_tokens
+
+    return bool((await owner.status()).get("set_up")), await present_tokens(owner)
+
+
+@token.command("list", epilog=examples("ownerctl token list"))
+@output_options
+def list_tokens(output: Output) -> None:
+    """List the tokens that are enrolled, and the ones that are here."""
+    from ownerctl.enrolled import read_enrolled, recovery_line
+    from ownerctl.owner import converse, members
+
+    set_up, here = converse(output, _here)
+    found: dict[str, Json] = read_enrolled(output) if set_up else {"tokens": [], "recovery": None}
+    rows = members(found, "tokens")
+    if output.json:
+        render.emit_json({"tokens": rows, "recovery": found.get("recovery"), "present": here})
+        return
+    if rows:
+        render.emit_line("enrolled")
+        render.emit_table([_row(row) for row in rows], _COLUMNS)
+        render.emit_line("")
+    if here:
+        render.emit_line("here now")
+        render.emit_table([_here_row(row) for row in here], ("id", "name", "over", "PIN", "tries left"))
+        render.emit_line("")
+    render.emit_line(recovery_line(found.get("recovery")))
+    if not set_up:
+        render.note("there is no vault yet; ownerctl setup makes it")
+    elif sum(bool(row.get("opens")) for row in rows) + (found.get("recovery") is not None) < 2:
+        render.note("the vault has one single way in; ownerctl token add, ownerctl recovery set")
+
+
+_COLUMNS = ("id", "name", "kind", "used with", "since entry", "opens the vault", "here")
+
+
+def _row(row: Enrolled) -> list[object]:
+    from ownerctl.enrolled import kind
+
+    used = "PIN" if row.get("user_verification") else "touch"
+    opens = "yes" if row.get("opens") else "no, approves only"
+    here = "yes" if row.get("present") else "no"
+    return [row.get("id"), row.get("name"), kind(row), used, row.get("since_entry"), opens, here]
+
+
+def _here_row(row: Token) -> list[object]:
+    pin = "yes" if row.get("has_pin") else "no"
+    return [row.get("id"), row.get("name"), row.get("transport"), pin, row.get("pin_tries", "-")]
+
+
+@token.command(epilog=examples("ownerctl token add", "ownerctl token add soft-2 --name spare"))
+@click.argument("token_id", metavar="[TOKEN]", required=False)
+@click.option(
+    "--pin/--no-pin", "pin", default=None, help="Use the token with its PIN.  [default: if it has one]"
+)
+@click.option("--name", metavar="NAME", help="What to call it; else the name that it reports.")
+@output_options
+def add(
+    token_id: str | None,
+    pin: bool | None,  # noqa: FBT001 click passes parameters by name
+    name: str | None,
+    output: Output,
+) -> None:
+    """Enrol one more token, which then opens the vault as well.
+
+    Takes two touches on the new token, then one on a token that is enrolled. Only the named one blinks.
+    """
+    from ownerctl.enrolled import read_enrolled
+    from ownerctl.owner import converse, members
+    from ownerctl.present import choose, pin_mode, wait_new
+    from ownerctl.terminal import is_interactive
+    from ownerctl.ways_in import add_token
+
+    asks = is_interactive() and not output.json
+    enrolled = members(read_enrolled(output), "tokens")
+    there = converse(output, lambda owner: wait_new(owner, enrolled, token_id))
+    new = choose(there, token_id, asks=asks, how="ownerctl token add ID")
+    answer = add_token(output, new, pin=pin_mode(new, pin), name=name)
+    if output.json:
+        render.emit_json(answer)
+        return
+    made = answer.get("token")
+    shown = made if isinstance(made, dict) else {}
+    render.emit_line(f"enrolled {shown.get('name')} as {shown.get('id')} (entry {answer.get('entry')})")
+    render.note(_ADDED.format(id=shown.get("id")))
+
+
+@token.command("name", epilog=examples("ownerctl token name 3f2a9c0d11e45b67 'blue key'"))
+@click.argument("token_id", metavar="ID")
+@click.argument("name", metavar="NAME")
+@output_options
+def rename(token_id: str, name: str, output: Output) -> None:
+    """Call an enrolled token by a name of your own. Takes a touch."""
+    from ownerctl.owner import converse
+
+    message: dict[str, Json] = {"change": "token-name", "id": _resolve(output, token_id), "name": name}
+    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    if output.json:
+        render.emit_json(answer)
+    else:
+        render.emit_line(f"{message['id']} is called {name} (entry {answer.get('entry')})")
+
+
+def _resolve(output: Output, wanted: str) -> str:
+    from ownerctl.enrolled import find_enrolled, read_enrolled
+    from ownerctl.owner import members
+
+    return str(find_enrolled(members(read_enrolled(output), "tokens"), wanted).get("id"))
+
+
+@token.command(epilog=examples("ownerctl token test 3f2a9c0d11e45b67"))
+@click.argument("token_id", metavar="ID")
+@output_options
+def test(token_id: str, output: Output) -> None:
+    """Prove with a touch on that very token that it opens the vault."""
+    from ownerctl.errors import BadAnswer
+    from ownerctl.owner import converse
+
+    message: dict[str, Json] = {"what": "token", "id": _resolve(output, token_id)}
+    answer = converse(output, lambda owner: owner.sealed("Data", "Read", message))
+    if answer.get("id") != message["id"] or answer.get("opens") is not True:
+        raise BadAnswer("the daemon does not say that this token opens the vault")
+    if output.json:
+        render.emit_json(answer)
+    else:
+        render.emit_line(f"{answer['id']} opens the vault")
+
+
+@token.command(epilog=examples("ownerctl token remove 3f2a9c0d11e45b67"))
+@click.argument("token_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask for the token's name first.")
+@output_options
+def remove(token_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
+    """Remove a token, and make the keys anew that it could open.
+
+    Takes two touches on another token. Copies of the files from before still open with the removed token;
+    the last way in cannot be removed.
+    """
+    from ownerctl.enrolled import find_enrolled, read_enrolled
+    from ownerctl.errors import UsageTrouble
+    from ownerctl.owner import converse, members
+    from ownerctl.questions import types_exactly
+    from ownerctl.terminal import is_interactive
+
+    if not yes and (output.json or not is_interactive()):
+        raise UsageTrouble("removing a token needs a person who says so", hint="on a terminal, or with --yes")
+    found = find_enrolled(members(read_enrolled(output), "tokens"), token_id)
+    name = str(found.get("name"))
+    render.note(_REMOVING.format(name=name, id=found.get("id")))
+    if not yes and not types_exactly(f"type its name to remove it ({name}): ", name):
+        raise UsageTrouble("that is not its name; nothing was removed")
+    message: dict[str, Json] = {"change": "token-remove", "id": found.get("id")}
+    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    if output.json:
+        render.emit_json(answer)
+    else:
+        render.emit_table(
+            [
+                ("removed", name),
+                ("entry", answer.get("entry")),
+                ("verifier key", answer.get("verifier_key")),
+            ]
+        )
+    render.note(_REMOVED)
+
+
+@token.command("pin", epilog=examples("ownerctl token pin"))
+@click.argument("token_id", metavar="[TOKEN]", required=False)
+@output_options
+def change_pin(token_id: str | None, output: Output) -> None:
+    """Change the PIN of a token that is here.
+
+    The prompts ask for the old PIN and twice for the new one. A wrong old PIN costs one try.
+    """
+    from ownerctl.owner import converse
+    from ownerctl.present import choose, wait_present
+    from ownerctl.terminal import is_interactive
+
+    asks = is_interactive() and not output.json
+    chosen = choose(converse(output, wait_present), token_id, asks=asks, how="ownerctl token pin ID")
+    identifier = str(chosen.get("id"))
+    converse(output, lambda owner: owner.ask("Tokens", "ChangePin", identifier))
+    if output.json:
+        render.emit_json({"token": identifier, "changed": True})
+    else:
+        render.emit_line(f"changed the PIN of {chosen.get('name')}")
