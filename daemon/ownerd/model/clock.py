@@ -18,10 +18,11 @@ def format_time(unix_ms: int) -> str:
 
 def parse_time(text: str) -> int:
     """Inverse of `format_time`. Raises `InvalidArgument` for any other form."""
-    if not _FORM.fullmatch(text):
+    if not _FORM.fullmatch(text) or text[11:13] == "24":
         raise InvalidArgument("not a UTC time with milliseconds")
     try:
-        moment = datetime.strptime(text[:19] + "Z", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        # fromisoformat is a hundred times faster than strptime; newer Pythons let it take hour 24.
+        moment = datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
     except ValueError as error:
         raise InvalidArgument("no such time") from error
     return int(moment.timestamp()) * 1000 + int(text[20:23])
