@@ -76,7 +76,10 @@ static ul initialize(void *arguments) {
     return note("C_Initialize", 0, stopped ? stopped : real->f[INITIALIZE](arguments));
 }
 
-static ul finalize(void *reserved) { return note("C_Finalize", 0, real->f[FINALIZE](reserved)); }
+static ul finalize(void *reserved) {
+    ul stopped = stop("C_Finalize", OK);
+    return note("C_Finalize", 0, stopped ? stopped : real->f[FINALIZE](reserved));
+}
 
 static ul slot_list(byte present, ul *slots, ul *count) {
     ul stopped = stop("C_GetSlotList", OK);

@@ -106,6 +106,12 @@ class SoftHsm:
         with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
             session.generate_keypair(KeyType.RSA, bits, id=key_id, store=True)
 
+    def delete_keys(self, key_id: bytes, *, label: str = "card") -> None:
+        """Delete both halves of a pair."""
+        with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:
+            for item in list(session.get_objects({Attribute.ID: key_id})):
+                item.destroy()
+
     def exchange_private_key(self, key_id: bytes, *, label: str = "card") -> None:
         """Put another private key under ``key_id``, and leave the public key as it is."""
         with self.token(label).open(rw=True, user_pin=PIN.decode()) as session:

@@ -46,6 +46,11 @@ def recognise(held: Held, credentials: Sequence[TokenCredential]) -> list[str]:
         return [one.id for one in credentials if _is_enrolled(held, session, one)]
 
 
+def _require_enrolled(held: Held, credential: TokenCredential) -> None:
+    if not recognise(held, [credential]):
+        raise TokenMissing("this token is not the enrolled one")
+
+
 def _is_enrolled(held: Held, session: Session, credential: TokenCredential) -> bool:
     try:
         reference = parse_reference(credential.credential_id)
@@ -62,8 +67,7 @@ def require(held: Held, credential: TokenCredential) -> TokenInfo:
 
     Raises `TokenMissing` for another token, `PinBlocked`, `PinAtRisk`.
     """
-    if not recognise(held, [credential]):
-        raise TokenMissing("this token is not the enrolled one")
+    _require_enrolled(held, credential)
     return held.require_tries()
 
 
@@ -92,7 +96,7 @@ def approve(
 ) -> TokenAnswer:
     """Sign ``challenge`` and agree with each of ``points``; see `Pkcs11Tokens.approve`."""
     # While the person typed, the token may have been changed for another: that one never sees the PIN.
-    require(held, credential)
+    _require_enrolled(held, credential)
     mechanisms = held.mechanisms()
     reference = parse_reference(credential.credential_id)
     with held.login(pin) as session:
