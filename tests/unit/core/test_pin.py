@@ -192,9 +192,9 @@ def test_an_act_that_is_cancelled_stays_cancelled(refused_too: bool):
         task = asyncio.ensure_future(work())
         await until(lambda: acts)
         await asyncio.sleep(0)
-        task.cancel()
         if refused_too:
             rig.agent.refuse(acts[0].id)
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
