@@ -115,7 +115,7 @@ class PivApplet:
             return OK.to_bytes(2)
         data, self.chained = self.chained + apdu.data, b""
         answer, status = self.command(apdu, data)
-        if apdu.ins != 0x20:
+        if apdu.ins not in {0x20, 0x24}:
             self.just_verified = False
         if status != OK:
             return status.to_bytes(2)
@@ -144,6 +144,7 @@ class PivApplet:
             0xCB: self._get,
             0xDB: self._put,
             0x20: self._verify,
+            0x24: self._change,
             0x87: self._operate,
             0x47: self._generate,
         }
@@ -179,6 +180,14 @@ class PivApplet:
         self.counter = self.max_tries
         self.verified = self.just_verified = True
         return b"", OK
+
+    def _change(self, apdu: Apdu, data: bytes) -> Answer:
+        if len(data) != 16:
+            return b"", BAD_DATA
+        status = self._verify(apdu, data[:8])[1]
+        if status == OK:
+            self.pin = data[8:].rstrip(b"\xff")
+        return b"", status
 
     def _operate(self, apdu: Apdu, data: bytes) -> Answer:
         parts = split(split(data)[0x7C])

@@ -28,7 +28,9 @@ from ownerd.model.names import Progress
 if TYPE_CHECKING:
     from ownerd.bus.service import BusService
     from ownerd.core.agent import Agent
+    from ownerd.core.ports import TokenPort
     from ownerd.core.session import Session
+    from ownerd.model.token import TokenType
     from ownerd.tokens.presence import Watched
 
 logger = logging.getLogger("ownerd")
@@ -86,7 +88,9 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.prompt.port import Prompts
     from ownerd.storage.files import atomic_write, lock_file, secure_directory
     from ownerd.storage.store import SqliteStore
+    from ownerd.tokens.all_tokens import AllTokens
     from ownerd.tokens.fido2_port import Fido2Tokens
+    from ownerd.tokens.piv_port import PivTokens
 
     secure_directory(paths.runtime_dir())
     # Before anything is written: a second daemon must not replace the first one's key and then fail.
@@ -94,7 +98,15 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     clock = SystemClock()
     notifications = await BusNotifications.connect()
     prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
-    tokens = Fido2Tokens(key_check=key_check)
+    ports: dict[TokenType, TokenPort] = {
+        "fido2": Fido2Tokens(key_check=key_check),
+        "piv": PivTokens(key_check=key_check),
+    }
+    if config.pkcs11_modules:
+        from ownerd.tokens.pkcs11_port import Pkcs11Tokens
+
+        ports["pkcs11"] = Pkcs11Tokens(config.pkcs11_modules, key_check=key_check)
+    tokens = AllTokens(ports)
     session = CoreSession(
         store=SqliteStore.open(paths.database_path()),
         tokens=tokens,

@@ -9,13 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from ownerd.core.ports import TokenPort, TokenUi
 from ownerd.model.errors import OwnerdError, TokenMissing, Unsupported
 from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
+from ownerd.tokens.presence import Sight
 
 _DEFAULT: Final[TokenType] = "fido2"
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """An adapter that can look for a token without speaking to it."""
+
+    async def sight(self, credential: TokenCredential) -> Sight | None:
+        """See `ownerd.tokens.presence`."""
 
 
 class AllTokens:
@@ -79,6 +88,17 @@ class AllTokens:
         """Approve with the adapter of the credential's type."""
         with self._at_work(credential.type):
             return await self._of_type(credential.type).approve(credential, challenge, handles, ui=ui)
+
+    async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
+        """Change the PIN of the present token ``token_id``."""
+        kind = self._kind_of_id(token_id)
+        with self._at_work(kind):
+            await self._of_type(kind).change_pin(token_id, ui=ui)
+
+    async def sight(self, credential: TokenCredential) -> Sight | None:
+        """Look for a token without speaking to it; adapters that cannot are not watched."""
+        port = self._of_type(credential.type)
+        return await port.sight(credential) if isinstance(port, Seeing) else Sight(None, stays=False)
 
     @contextmanager
     def _at_work(self, kind: TokenType) -> Iterator[None]:

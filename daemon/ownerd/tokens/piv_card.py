@@ -16,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from ownerd.model.errors import (
     OwnerdError,
     PinBlocked,
+    PinUnfit,
     PinWrong,
     ProtocolBroken,
     TokenMissing,
@@ -148,13 +149,12 @@ class PivCard:
     def verify_pin(self, padded: Secret) -> None:
         """VERIFY. Costs a try when wrong. Raises `PinWrong`, `PinBlocked`, `ProtocolBroken`."""
         _, status = self._exchange(0x20, 0x00, self._pin_reference, padded.reveal())
-        if status in {BLOCKED, NO_TRIES}:
-            raise PinBlocked("the card takes no more PINs")
-        if status & 0xFFF0 == 0x63C0:
-            raise PinWrong(tries_left=status & 0x0F)
-        if status == 0x6A80:  # a PIN that the card cannot have; no try was used
-            raise PinWrong
-        _require(status)
+        _require_pin_accepted(status, PinWrong())  # no card has such a PIN; no try was used
+
+    def change_pin(self, old: Secret, new: Secret) -> None:
+        """CHANGE REFERENCE DATA. Costs a try when ``old`` is wrong. Raises as `verify_pin`, and `PinUnfit`."""
+        _, status = self._exchange(0x24, 0x00, self._pin_reference, old.reveal() + new.reveal())
+        _require_pin_accepted(status, PinUnfit("the card does not take this new PIN"))
 
     def sign(self, algorithm: int, data: bytes) -> bytes:
         """Sign a digest or padded block with 9C. Raises `PermissionError` when the card wants its PIN again."""
@@ -211,6 +211,14 @@ class PivCard:
         return answer, status
 
 
+def padded_new_pin(pin: Secret) -> Secret:
+    """Pad a new PIN. Raises `PinUnfit`."""
+    try:
+        return padded_pin(pin, None)
+    except PinWrong as error:
+        raise PinUnfit("a PIV PIN has six to eight characters") from error
+
+
 def padded_pin(pin: Secret, tries_left: int | None) -> Secret:
     """Pad a typed PIN to eight bytes. Raises `PinWrong` for what no PIV PIN can be, without asking the card."""
     value = pin.reveal()
@@ -221,6 +229,16 @@ def padded_pin(pin: Secret, tries_left: int | None) -> Secret:
 
 def _no_key() -> OwnerdError:
     return Unsupported("the card has no such key")
+
+
+def _require_pin_accepted(status: int, malformed: OwnerdError) -> None:
+    if status in {BLOCKED, NO_TRIES}:
+        raise PinBlocked("the card takes no more PINs")
+    if status & 0xFFF0 == NO_TRIES:
+        raise PinWrong(tries_left=status & 0x0F)
+    if status == 0x6A80:
+        raise malformed
+    _require(status)
 
 
 def _require(status: int) -> None:

@@ -30,9 +30,10 @@ from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, Token
 from ownerd.tokens import piv_work
 from ownerd.tokens.candidate import printable_name
 from ownerd.tokens.limit import Limit
-from ownerd.tokens.piv_card import PivCard, padded_pin
+from ownerd.tokens.piv_card import PivCard, padded_new_pin, padded_pin
 from ownerd.tokens.piv_keys import PublicKeys
 from ownerd.tokens.piv_setup import Algorithm, generate
+from ownerd.tokens.presence import Sight, see_card
 from ownerd.tokens.worker import StepTimeout, Worker
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class PivTokens:
         self._work_timeout_seconds = work_timeout_seconds
         self._log = logger or logging.getLogger(__name__)
         self._finder = Worker("ownerd-find-piv")
+        self._looker = Worker("ownerd-look-piv")
         self._readers: dict[str, _Reader] = {}
         self._located: dict[str, str] = {}
         self._generated: dict[bytes, PublicKeys] = {}
@@ -142,7 +144,35 @@ class PivTokens:
                 raise WrongKey("the card yields another secret than the enrolled one")
         return answer
 
+    async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
+        """Change the card's PIN; see `TokenPort.change_pin`."""
+        reader = await self._reader(token_id)
+        seen = await self._visit(reader, piv_work.look)
+        if seen.tries == 0:
+            raise PinBlocked("the card takes no more PINs")
+        info = _info(reader.name, seen.tries)
+        old = padded_pin(await ui.pin(info), seen.tries)
+        new = padded_new_pin(await ui.new_pin(info))
+        await self._visit(reader, lambda card: piv_work.change_pin(card, seen, old, new))
+
     # -- besides the port --
+
+    async def sight(self, credential: TokenCredential) -> Sight | None:
+        """What the reader of a located card shows; None: nobody can tell. See `ownerd.tokens.presence`."""
+        last = self._located.get(credential.id)
+        if last is None:
+            return Sight(None)
+        if self._looker.stuck or any(
+            _token_id(reader.name) == last and (reader.lock.locked() or reader.worker.stuck)
+            for reader in self._readers.values()
+        ):
+            return None
+        try:
+            return await self._looker.run(
+                lambda: see_card(last.removeprefix(PREFIX)), Limit(), self._step_timeout_seconds
+            )
+        except StepTimeout:
+            return None
 
     async def generate_keys(
         self, token_id: str, management_key: Secret, algorithm: Algorithm = "P-256"

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from ownerd.core.ports import PIN_TRIES_AT_RISK
 from ownerd.ledger.approval import CHALLENGE_BYTES, card_message
-from ownerd.model.errors import InvalidArgument, PinAtRisk, PinBlocked, ProtocolBroken, TokenMissing, WrongKey
+from ownerd.model.errors import (
+    Busy,
+    InvalidArgument,
+    PinAtRisk,
+    PinBlocked,
+    ProtocolBroken,
+    TokenMissing,
+    WrongKey,
+)
 from ownerd.model.secret import Secret
 from ownerd.model.token import CardApproval, SecretHandle, TokenAnswer, TokenCredential
 from ownerd.tokens import piv_keys
 from ownerd.tokens.piv_card import Identity, PivCard
 
 MAX_HANDLES: Final = 2
-SAFE_TRIES: Final = 3
 
 
 class Match(Enum):
@@ -69,8 +77,18 @@ def require_safe_tries(tries: int | None) -> None:
     """Stop before the owner types where a mistake could block the card. Raises `PinBlocked`, `PinAtRisk`."""
     if tries == 0:
         raise PinBlocked("the card takes no more PINs")
-    if tries is not None and tries < SAFE_TRIES:
+    if tries is not None and tries <= PIN_TRIES_AT_RISK:
         raise PinAtRisk(tries_left=tries)
+
+
+def change_pin(card: PivCard, seen: Look, old: Secret, new: Secret) -> None:
+    """Change the PIN of the card that was ``seen``. Raises `TokenMissing`, `Busy` before a PIN is sent."""
+    now = look(card)
+    if now.identity != seen.identity:
+        raise TokenMissing("another card took the place of the chosen one")
+    if now.tries != seen.tries:
+        raise Busy("the card's PIN tries changed meanwhile; no PIN was sent")
+    card.change_pin(old, new)
 
 
 class CardAct:

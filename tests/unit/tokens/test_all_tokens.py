@@ -1,0 +1,125 @@
+"""Several adapters behind one port: who is asked, in which order, and what a broken one costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.rigs.tokens import FakeUi
+
+from ownerd.model.errors import Busy, OwnerdError, TokenMissing, Unsupported
+from ownerd.model.token import TokenCredential, TokenInfo
+from ownerd.tokens.all_tokens import AllTokens
+from ownerd.tokens.presence import Sight
+
+
+def info(token_id: str) -> TokenInfo:
+    return TokenInfo(token_id, token_id, "pcsc", "", 0, True, 3, False)
+
+
+def credential(kind: Any, number: int) -> TokenCredential:
+    return TokenCredential(kind, f"{kind}{number}", b"", {}, True, "", 0, False, "")
+
+
+class Port:
+    """An adapter that finds ``here`` and notes every call."""
+
+    def __init__(self, *here: str, problem: OwnerdError | None = None) -> None:
+        self.here, self.problem = here, problem
+        self.calls: list[Any] = []
+        self.waits = asyncio.Event()
+
+    async def present(self) -> list[TokenInfo]:
+        self.calls.append("present")
+        if self.problem:
+            raise self.problem
+        return [info(one) for one in self.here]
+
+    async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
+        self.calls.append([one.id for one in credentials])
+        if self.problem:
+            raise self.problem
+        for one in credentials:
+            if one.id in self.here:
+                return one
+        raise TokenMissing("none")
+
+    async def enrol(self, token_id: str, **_: Any) -> str:
+        return f"enrolled {token_id}"
+
+    async def approve(self, one: TokenCredential, *_: Any, **__: Any) -> str:
+        await self.waits.wait()
+        return f"approved {one.id}"
+
+    async def change_pin(self, token_id: str, **_: Any) -> None:
+        self.calls.append(f"change {token_id}")
+
+
+class SeeingPort(Port):
+    async def sight(self, _: TokenCredential) -> Sight:
+        return Sight("here")
+
+
+def test_calls_go_to_the_adapter_of_the_type() -> None:
+    async def use() -> None:
+        fido, piv = SeeingPort("usb-1"), Port("piv-1")
+        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        assert [one.id for one in await tokens.present()] == ["usb-1", "piv-1"]
+        for token_id in ("usb-1", "piv-1"):
+            made: Any = await tokens.enrol(token_id, user_verification=True, ui=FakeUi())
+            assert made == f"enrolled {token_id}"
+            await tokens.change_pin(token_id, ui=FakeUi())
+        assert fido.calls[-1] == "change usb-1"
+        assert piv.calls[-1] == "change piv-1"
+        assert (await tokens.sight(credential("fido2", 1))) == Sight("here")
+        assert (await tokens.sight(credential("piv", 1))) == Sight(None, stays=False)
+        with pytest.raises(Unsupported):
+            await tokens.approve(credential("pkcs11", 1), bytes(32), [], ui=FakeUi())
+
+    asyncio.run(use())
+
+
+def test_the_first_credential_wins_whatever_its_type_and_later_ones_are_not_asked_for() -> None:
+    fido1, piv1, fido2 = credential("fido2", 1), credential("piv", 1), credential("fido2", 2)
+
+    async def locate(fido: Port, piv: Port, *wanted: TokenCredential) -> TokenCredential:
+        return await AllTokens({"fido2": fido, "piv": piv}).locate(wanted)  # type: ignore[dict-item]
+
+    async def use() -> None:
+        piv = Port("piv1")
+        assert await locate(Port("fido22"), piv, fido1, piv1, fido2) == piv1
+        assert await locate(Port("fido21"), idle := Port("piv1"), fido1, piv1) == fido1
+        assert idle.calls == []
+        assert await locate(Port(problem=Busy("b")), piv, fido1, piv1) == piv1
+        with pytest.raises(Busy):
+            await locate(Port(problem=Busy("b")), Port(), fido1, piv1)
+        with pytest.raises(Busy):
+            await locate(Port(), Port(problem=Busy("b")), fido1, piv1)
+        with pytest.raises(TokenMissing):
+            await locate(Port(), Port(), fido1, piv1)
+        with pytest.raises(TokenMissing):
+            await locate(Port(), Port())
+
+    asyncio.run(use())
+
+
+def test_a_broken_adapter_hides_no_other_and_a_waiting_one_is_not_disturbed() -> None:
+    async def use() -> None:
+        fido, piv = Port("usb-1"), Port("piv-1", problem=Busy("b"))
+        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        assert [one.id for one in await tokens.present()] == ["usb-1"]
+        piv.problem = None
+        await tokens.present()
+        approving = asyncio.create_task(tokens.approve(credential("fido2", 1), b"", [], ui=FakeUi()))
+        await asyncio.sleep(0)
+        asked = len(piv.calls)
+        assert [one.id for one in await tokens.present()] == ["usb-1", "piv-1"]
+        assert len(piv.calls) == asked
+        fido.waits.set()
+        await approving
+        await tokens.present()
+        assert len(piv.calls) == asked + 1
+
+    asyncio.run(use())
