@@ -36,18 +36,12 @@ class LogKey:
 
 
 class LogKeys:
-    """The chain of keys, and whether one of its links may be missing.
-
-    ``unsure`` is True from damage that may hide a rotation (an entry that is missing, unreadable or not approved)
-    until a checkpoint holds or a rotation is followed.
-    """
+    """The chain of keys. Damage may hide a link; every link that is there is one that an approved entry made."""
 
     def __init__(self, given: str | None) -> None:
         self._given = None if given is None else LogKey(-1, given, parse_verifier_key(given))
         self._chain: list[LogKey] = []
         self._opening_keys: set[str] = set()
-        self._broken = False
-        self.unsure = False
 
     @property
     def in_force(self) -> LogKey | None:
@@ -89,11 +83,6 @@ class LogKeys:
     def _take(self, seq: int, facts: Mapping[str, Json], key: VerifierKey) -> None:
         self._chain.append(LogKey(seq, facts["verifier_key"], key))
         self._opening_keys.add(facts["opening_key"])
-        self.unsure = False
-
-    def doubt(self) -> None:
-        """Note damage that may hide a rotation."""
-        self.unsure = self._broken = True
 
     def signer(self, note: SignedNote) -> LogKey:
         """Return the newest key of the chain, or the given one, that signed a head. Raises `BadSignature`."""
@@ -105,8 +94,8 @@ class LogKeys:
         raise BadSignature("head is not signed by a key of this log")
 
     def fits(self, key: LogKey, size: int) -> bool:
-        """Whether ``key`` may have signed ``size`` entries: it was in force there, as far as that is known."""
-        if key.since < 0 or self._broken:
+        """Whether ``key`` may have signed ``size`` entries: it was in force there, as far as the chain is known."""
+        if key.since < 0:
             return True
         later = [one.since for one in self._chain if one.since > key.since]
         return (key.since < size or key.since == 0) and (not later or size <= later[0])

@@ -150,13 +150,11 @@ class Rules:
     def _rotate(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
         # (8), continued: from this entry on the log is signed by the new key, because a token said so.
         if not approved:
-            self._keys.doubt()
             return
         try:
             self._keys.rotate(seq, leaf.core.facts, leaf.core.log)
         except LedgerError as error:
             self._findings.add(Damage.BAD_ROTATION, seq, str(error))
-            self._keys.doubt()
 
     def _is_live(self, grant: int) -> bool:
         """Whether a grant serves here. Where grants learn to expire, their time is compared here."""

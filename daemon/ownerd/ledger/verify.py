@@ -103,7 +103,7 @@ class _Verification:
         self._keys = keys
         self._has_genesis = False
         self._proven_by: int | None = None
-        self._unknown: list[int] = []  # first and last entry of checkpoints by a key that damage hides
+        self._unknown: list[int] = []  # first and last entry of checkpoints in a row by another key
         self._heads = list(heads)
         self._roots: dict[int, bytes | None] = {0: EMPTY_ROOT}
         self._wanted = _head_sizes(self._heads)
@@ -152,7 +152,6 @@ class _Verification:
             leaf = parse_leaf(data)
         except LedgerError as error:
             self._findings.add(Damage.NOT_CANONICAL, seq, str(error))
-            self._keys.doubt()
             leaf = None
         # (2) The log names itself and its key before anything else.
         if seq == 0:
@@ -203,14 +202,12 @@ class _Verification:
     def _gap(self, seq: int) -> None:
         first = self._history.size
         self._findings.add(Damage.GAP, first, "no such rows", last=seq - 1)
-        self._keys.doubt()
         # What belongs to the missing entries is no further damage; their signed roots still serve.
         self._stray(first)
         for size, note in self._checkpoints.until(seq + 1):
             self._history.skip_to(size)
             self._checkpoint(note)
         self._history.skip_to(seq)
-        self._keys.doubt()
         self._unsigned = None
         for _ in self._openings.until(seq):
             pass
@@ -231,7 +228,7 @@ class _Verification:
             return  # the missing genesis is a finding already
         try:
             note = parse_note(data)
-            if self._keys.unsure and not key.signs(note):
+            if not key.signs(note):
                 self._unknown = [*self._unknown[:1], size - 1]
                 return
             if len(note.signatures) != 1:
@@ -246,7 +243,6 @@ class _Verification:
 
     def _holds(self, key: LogKey, root: bytes) -> None:
         """Take the root of a verified checkpoint of the present size."""
-        self._keys.unsure = False
         self._name_unknown()
         if self._keys.is_given(key):
             self._proven_by = key.since
@@ -257,9 +253,9 @@ class _Verification:
             self._findings.add(Damage.ROOT_MISMATCH, first, sentence, last=self._history.size - 1)
 
     def _name_unknown(self) -> None:
-        """Name the checkpoints whose key is not known, as one finding: they follow from the damage before them."""
+        """Name checkpoints by another key as one finding: a rotation that is missing or not approved has many."""
         if self._unknown:
-            sentence = "signed by a key that no entry here put in force"
+            sentence = "not signed by the key in force"
             self._findings.add(Damage.BAD_CHECKPOINT, self._unknown[0], sentence, last=self._unknown[-1])
         self._unknown = []
 
