@@ -150,6 +150,13 @@ def test_after_a_lost_rotation_the_next_one_is_followed():
     assert (report.proven_by, report.rotations) == (12, 1)
 
 
+def test_a_checkpoint_that_holds_is_never_in_a_range_of_others(maker):
+    for seed in ("thief", "ledger", "thief", "thief"):  # entries 3 to 6
+        maker.log_key = log_key(seed)
+        maker.append(Kind.OFFER)
+    assert found(maker) == [(Damage.BAD_CHECKPOINT, 3, 3), (Damage.BAD_CHECKPOINT, 5, 6)]
+
+
 def test_after_an_unreadable_entry_the_key_in_force_still_serves():
     maker = bad_day_ledger()
     maker.tables.entries[4] = (4, b"{}")
