@@ -153,6 +153,22 @@ def test_another_program_waits_for_our_visit_and_inherits_no_verified_pin(piv_ca
     asyncio.run(use())
 
 
+def test_a_program_that_shares_the_card_all_the_while_inherits_no_verified_pin(piv_card: PivRig) -> None:
+    """Its connection keeps the card powered, so that only our reset takes the PIN back."""
+
+    async def use() -> None:
+        tokens = piv_card.tokens()
+        credential = await enrol(tokens)
+        with other_program():
+            await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
+            assert typed_pins(piv_card) == 1
+            assert not piv_card.applet.verified
+            with other_program() as transmit:
+                assert transmit(ASK_TRIES) == "6d00"  # not even selected
+
+    asyncio.run(use())
+
+
 def test_an_exclusive_holder_is_named_and_nothing_is_asked(piv_card: PivRig) -> None:
     async def use() -> None:
         tokens = piv_card.tokens()

@@ -149,7 +149,7 @@ def test_a_compressed_certificate_is_read_and_a_bomb_is_not() -> None:
         packed = packer.compress(der) + packer.flush()
         applet.objects[CERTIFICATE_9C] = tlv(0x70, packed) + tlv(0x71, b"\1") + tlv(0xFE)
         assert enrolled(applet).id == expected
-    for bad in (zlib.compress(bytes(1 << 20)), packed[:-9], b"", b"junk"):
+    for bad in (zlib.compress(bytes(1 << 20)), packed[:-9], packed[:-2], b"", b"junk"):
         applet.objects[CERTIFICATE_9C] = tlv(0x70, bad) + tlv(0x71, b"\1")
         if bad:
             with pytest.raises(ProtocolBroken):
@@ -270,6 +270,15 @@ def test_a_wrong_management_key_makes_nothing(key: bytes, error: type[OwnerdErro
     applet.mutual = mutual
     with pytest.raises(error):
         generate(card_of(applet), Secret(key), "P-256")
+    assert applet.keys == {}
+
+
+def test_a_card_that_does_not_know_its_management_key_makes_nothing() -> None:
+    applet = PivApplet()
+    forged = tlv(0x7C, tlv(0x82, bytes(16))) + b"\x90\x00"
+    applet.intercept = lambda apdu: forged if apdu.ins == 0x87 and len(apdu.data) > 10 else None
+    with pytest.raises(ProtocolBroken, match="management key"):
+        generate(card_of(applet), Secret(applet.management[1]), "P-256")
     assert applet.keys == {}
 
 
