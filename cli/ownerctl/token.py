@@ -48,7 +48,7 @@ def list_tokens(output: Output) -> None:
 
     set_up, here = converse(output, _here)
     found: dict[str, Json] = read_enrolled(output) if set_up else {"tokens": [], "recovery": None}
-    rows = members(found, "tokens")
+    rows = sorted(members(found, "tokens"), key=_since)
     if output.json:
         render.emit_json({"tokens": rows, "recovery": found.get("recovery"), "present": here})
         return
@@ -70,6 +70,11 @@ def list_tokens(output: Output) -> None:
 _COLUMNS = ("id", "name", "kind", "used with", "since entry", "opens the vault", "here")
 
 
+def _since(row: Enrolled) -> int:
+    since = row.get("since_entry")
+    return since if isinstance(since, int) else 0
+
+
 def _row(row: Enrolled) -> list[object]:
     from ownerctl.enrolled import kind
 
@@ -89,7 +94,7 @@ def _here_row(row: Token) -> list[object]:
 @click.option(
     "--pin/--no-pin", "pin", default=None, help="Use the token with its PIN.  [default: if it has one]"
 )
-@click.option("--name", metavar="NAME", help="What to call it; else the name that it reports.")
+@click.option("--name", metavar="NAME", help="What to call it.  [default: the name that it reports]")
 @output_options
 def add(
     token_id: str | None,
@@ -111,7 +116,8 @@ def add(
     enrolled = members(read_enrolled(output), "tokens")
     there = converse(output, lambda owner: wait_new(owner, enrolled, token_id))
     new = choose(there, token_id, asks=asks, how="ownerctl token add ID")
-    answer = add_token(output, new, pin=pin_mode(new, pin), name=name)
+    taken = {row.get("name") for row in enrolled}
+    answer = add_token(output, new, pin=pin_mode(new, pin), taken=taken, name=name)
     if output.json:
         render.emit_json(answer)
         return

@@ -6,6 +6,8 @@ without one only when the owner says so twice: in two answers, with ``--single-w
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import count
 from typing import TYPE_CHECKING
 
 from ownerctl import render
@@ -30,8 +32,20 @@ _KEEP_CODE = """the recovery code is set; it was shown that once and nobody can 
 _ALONE = "if {name} is lost, nobody can open the vault again, you included; type {word} to accept that: "
 
 
-def add_token(output: Output, token: Token, *, pin: bool, name: str | None = None) -> dict[str, Json]:
-    """Enrol a token that is present: two touches on it, then one on a token that is enrolled already."""
+def free_name(name: str, taken: Collection[object]) -> str:
+    """``name``, or with a number where a token of that name is enrolled: tokens of one make are named alike."""
+    if name not in taken:
+        return name
+    return next(numbered for number in count(2) if (numbered := f"{name} {number}") not in taken)
+
+
+def add_token(
+    output: Output, token: Token, *, pin: bool, taken: Collection[object], name: str | None = None
+) -> dict[str, Json]:
+    """Enrol a token that is present: two touches on it, then one on a token that is enrolled already.
+
+    ``taken`` are the names of those; without a name of its own the token gets the one that it reports.
+    """
     from ownerctl.owner import converse
 
     render.note(f"enrolling {describe(token)}, used {'with' if pin else 'without'} its PIN")
@@ -40,7 +54,7 @@ def add_token(output: Output, token: Token, *, pin: bool, name: str | None = Non
         "change": "token-add",
         "token": token.get("id"),
         "user_verification": pin,
-        "name": name,
+        "name": name or free_name(str(token.get("name")), taken),
     }
     return converse(output, lambda owner: owner.sealed("Data", "Change", message))
 
@@ -114,7 +128,7 @@ def _offer_token(output: Output, first: Token) -> bool:
             return False
         second = others[chosen]
     try:
-        answer = add_token(output, second, pin=pin_mode(second, None))
+        answer = add_token(output, second, pin=pin_mode(second, None), taken={first.get("name")})
     except OwnerdError as error:
         say(error)
         return False

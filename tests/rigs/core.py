@@ -161,6 +161,8 @@ class ScriptedOwner:
         return Secret(self.pins.pop(0) if self.pins else b"1234")
 
     async def confirm(self, terminal, *, description, approve_label, refuse_label, timeout_seconds) -> bool:
+        # A prompt on a terminal is answered by the first letter of what is meant.
+        assert approve_label[0].lower() != refuse_label[0].lower()
         self.shown.append(description)
         while self.decision is None:
             await asyncio.sleep(0)

@@ -41,7 +41,8 @@ NEW_PIN_ROUNDS: Final = 3
 class Act:
     """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
 
-    ``notes`` are the values that its entry commits to should it be refused or fail.
+    ``notes`` are the values that its entry commits to should it be refused or fail. ``purpose`` says what its
+    touches are for, to follow "to", where its kind says too little.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Act:
     terminal: Terminal | None = None
     without: frozenset[str] = frozenset()
     refused: bool = False
+    purpose: str = ""
     notes: dict[str, Json] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     refusal: asyncio.Event = field(default_factory=asyncio.Event)
@@ -227,8 +229,10 @@ class Desk:
 
     async def say(self, act: Act, text: str, label: str) -> None:
         """Show ``text`` until the owner confirms having read it. Raises `Dismissed`, `TimedOut`."""
+        terminal = await self._terminal(act)
+        act.report(Progress.WAITING_FOR_OWNER)
         shown = await self._prompts.confirm(
-            await self._terminal(act),
+            terminal,
             description=text,
             approve_label=label,
             refuse_label="Stop",
@@ -341,7 +345,7 @@ _PURPOSE: Final = {
 
 def purpose(act: Act) -> str:
     """What an act is for, to follow "to"; names no value and no provider."""
-    return _PURPOSE.get(act.kind, act.kind)
+    return act.purpose or _PURPOSE.get(act.kind, act.kind)
 
 
 def _tries(count: int) -> str:

@@ -110,7 +110,7 @@ async def rename(session: Session, act: Act, tool: str, token_id: str, name: str
     named = replace(keyslot, credential=replace(keyslot.credential, name=_name(name)))
     statement = token_statement("token-named", act.caller, tool, shown(keyslot.credential), name=name)
     async with session.desk.turn(act):
-        await confirm(session, act, statement, "Rename")
+        await confirm(session, act, statement, "Yes, rename")
         approver = await session.locate(act, vault.keyslots)
         values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
         draft = journal.draft(Kind.OWNER_CHANGE, values)
@@ -149,7 +149,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
     statement = token_statement("token-removed", act.caller, tool, shown(keyslot.credential))
     values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
     async with session.desk.turn(act):
-        await confirm(session, act, statement, "Remove")
+        await confirm(session, act, statement, "Yes, remove")
         approver = await session.locate(act, staying)
         draft = journal.draft(Kind.TOKEN_REMOVED, values, {"token": token_id})
         answer = await session.touch(act, approver, draft.challenge, [])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ownerd.core import keyslot as keyslots
@@ -83,21 +83,22 @@ class Session:
     ) -> TokenAnswer:
         """One touch: sign ``challenge`` and yield the secrets behind ``handles``."""
         async with self.desk.touch(act) as needed:
-            ui = DeskUi(self.desk, act, needed)
+            ui = DeskUi(self.desk, act, needed, keyslot.credential.name)
             return await self.tokens.approve(keyslot.credential, challenge, handles, ui=ui)
 
 
 @dataclass(frozen=True, slots=True)
 class DeskUi:
-    """`TokenUi` of one act."""
+    """`TokenUi` of one act. ``name`` is what the owner calls an enrolled token, else the token's own is used."""
 
     desk: Desk
     act: Act
     needed: Callable[[TokenInfo, float], None]
+    name: str = ""
 
     async def pin(self, token: TokenInfo) -> Secret:
         """Ask at the act's terminal."""
-        return await self.desk.pin(self.act, token)
+        return await self.desk.pin(self.act, self._named(token))
 
     async def new_pin(self, token: TokenInfo) -> Secret:
         """Ask twice at the act's terminal."""
@@ -105,4 +106,7 @@ class DeskUi:
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         """Tell the caller and the desktop."""
-        self.needed(token, timeout_seconds)
+        self.needed(self._named(token), timeout_seconds)
+
+    def _named(self, token: TokenInfo) -> TokenInfo:
+        return replace(token, name=self.name) if self.name else token

@@ -11,12 +11,19 @@ from ownerd.core.session import Session
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, TokenError
 
-CHANGES: Final = frozenset({"token-add", "token-name", "token-remove", "recovery-set"})
+# Each change, and what its touches are for.
+CHANGES: Final = {
+    "token-add": "enrol another token",
+    "token-name": "rename a token",
+    "token-remove": "remove a token and renew the keys",
+    "recovery-set": "make a recovery code",
+}
 
 
 async def read(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:
     """List what is enrolled (names and dates only: no touch), or test one token with a touch on it."""
     if message.members["what"] == "token":
+        act.purpose = "test that it opens the vault"
         return await enrolment.test(session, act, message.tool, _text(message, "id"))
     vault = session.require_vault()
     present: set[str] = set()
@@ -31,6 +38,7 @@ async def read(session: Session, act: Act, message: ToolMessage) -> dict[str, Js
 async def change(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:
     """Carry out one of `CHANGES`. Raises `InvalidArgument`."""
     members, tool = message.members, message.tool
+    act.purpose = CHANGES[str(members["change"])]
     match members["change"]:
         case "token-add":
             verified, name = members.get("user_verification"), members.get("name")

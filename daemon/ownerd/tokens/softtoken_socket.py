@@ -49,9 +49,8 @@ def find_software(directory: Callable[[], Path] = runtime_dir) -> list[Candidate
     for path in sorted(folder.glob("softtoken-*.sock")):
         match = _NAME.fullmatch(path.name)
         if match and _is_our_socket(path):
-            token_id = f"software-{match[1]}"
-            opener = functools.partial(open_software, path)
-            found.append(Candidate(token_id, "software", "software token (for trying out)", opener))
+            token_id, name = f"software-{match[1]}", f"software token {match[1]} (for trying out)"
+            found.append(Candidate(token_id, "software", name, functools.partial(open_software, path)))
     return found
 
 

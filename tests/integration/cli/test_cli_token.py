@@ -63,7 +63,8 @@ def test_add_of_twins_needs_a_choice_with_their_ids(cli_desk: Desk) -> None:
     terminal.expect("which token [1-2]: ")
     terminal.type("2\n")
     assert terminal.wait() == 0
-    assert cli_desk.called("change message")[0][1]["token"] == "usb-2"
+    message = cli_desk.called("change message")[0][1]
+    assert (message["token"], message["name"]) == ("usb-2", "key 2")
 
 
 def test_add_waits_for_a_new_token_at_a_terminal_only(cli_desk: Desk) -> None:

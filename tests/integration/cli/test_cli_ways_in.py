@@ -52,7 +52,7 @@ def test_a_second_token_is_offered_and_then_no_code_is_needed(cli_desk: Desk) ->
         ("make a recovery code now? [y/N]: ", ""),
     )
     assert terminal.wait() == 0
-    message = {"change": "token-add", "token": "soft-2", "user_verification": False, "name": None}
+    message = {"change": "token-add", "token": "soft-2", "user_verification": False, "name": OTHER["name"]}
     assert cli_desk.called("change message") == [["change message", message]]
 
 
