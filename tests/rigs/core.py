@@ -196,13 +196,15 @@ class CoreRig:
         return Job(progress, terminal)
 
 
-def make_core(store: object, *tokens: FakeToken, anchors: Sequence[object] = ()) -> CoreRig:
-    """Wire an agent on ``store``; call `Agent.start` before use."""
+def make_core(
+    store: object, *tokens: FakeToken, anchors: Sequence[object] = (), port: object | None = None
+) -> CoreRig:
+    """Wire an agent on ``store``, over ``port`` or fakes; call `Agent.start` before use."""
     clock, owner = ManualClock(), ScriptedOwner()
     fakes = FakeTokens(*(tokens or (FakeToken("A"),)))
     ended: list[bool] = []
     desk = Desk(owner, clock, prompt_seconds=5, wait_seconds=5)
-    session = Session(store, fakes, desk, clock, os.urandom, lambda: list(anchors), token_seconds=0)
+    session = Session(store, port or fakes, desk, clock, os.urandom, lambda: list(anchors), token_seconds=0)
     agent = Agent(session, lambda: ended.append(True))
     return CoreRig(agent, session, fakes, owner, clock, store, ended=ended)
 
