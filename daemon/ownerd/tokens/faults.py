@@ -28,6 +28,7 @@ from ownerd.model.errors import (
     TouchTimeout,
     Unsupported,
 )
+from ownerd.tokens.holders import name_card_users
 
 ERR = CtapError.ERR
 
@@ -69,7 +70,7 @@ def token_error(error: Exception, seconds: float) -> OwnerdError:
     if _is_card_error(error):
         result = getattr(error, "hresult", -1) & 0xFFFFFFFF
         if result in {_SCARD_E_SHARING_VIOLATION, _SCARD_W_RESET_CARD}:
-            return Busy("another program uses the token")
+            return Busy(name_card_users("another program uses the token"))
         return TokenRemoved("the token went away")
     if isinstance(error, OSError):
         return TokenRemoved("the token went away")

@@ -18,6 +18,7 @@ from fido2.hid import CTAPHID, TYPE_INIT
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 from ownerd.model.errors import Busy, ProtocolBroken
+from ownerd.tokens.holders import name_node_users
 from ownerd.tokens.limit import Limit
 
 POLL_MS: Final = 50
@@ -86,7 +87,8 @@ def open_hidraw(descriptor: HidDescriptor, limit: Limit) -> BoundedConnection:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(fd)
-        raise Busy("another program uses the token") from error
+        node = os.fsdecode(descriptor.path)
+        raise Busy(name_node_users("another program uses the token", node)) from error
     except OSError:
         os.close(fd)
         raise

@@ -14,6 +14,7 @@ from typing import Any, Final
 from smartcard import scard
 
 from ownerd.model.errors import Busy, Cancelled, OwnerdError, ProtocolBroken, TokenMissing, TokenRemoved
+from ownerd.tokens.holders import name_card_users
 from ownerd.tokens.limit import Limit
 
 MAX_SHORT_ANSWER: Final = 258  # 256 bytes of data and the status word
@@ -66,7 +67,7 @@ def _begin(context: Any, reader: str, limit: Limit) -> Link:
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
         if result != scard.SCARD_W_RESET_CARD:
             raise _transmit_error(result)
-    raise Busy("another program uses the card")
+    raise Busy(name_card_users("another program uses the card"))
 
 
 class Link:
@@ -106,7 +107,7 @@ class Link:
 
 def _connect_error(result: int) -> OwnerdError:
     if result == scard.SCARD_E_SHARING_VIOLATION:
-        return Busy("another program holds the card for itself alone")
+        return Busy(name_card_users("another program holds the card for itself alone"))
     if result in _GONE:
         return TokenMissing("no card in the reader")
     return TokenMissing("the card in the reader does not answer")
@@ -114,5 +115,5 @@ def _connect_error(result: int) -> OwnerdError:
 
 def _transmit_error(result: int) -> OwnerdError:
     if result in {scard.SCARD_E_SHARING_VIOLATION, scard.SCARD_W_RESET_CARD}:
-        return Busy("another program uses the card")
+        return Busy(name_card_users("another program uses the card"))
     return TokenRemoved("the card went away")
