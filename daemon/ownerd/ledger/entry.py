@@ -89,11 +89,16 @@ def commit(label: str, salt: bytes, value: Json) -> bytes:
 
     Raises `Malformed` for another label form, a salt that is not 16 bytes or a value that is not JSON.
     """
+    require_salted(label, salt)
+    encoded = format_canonical({"label": label, "salt": format_b64u(salt), "value": value})
+    return hashlib.sha256(b"ownerd/commitment/v1\x00" + encoded).digest()
+
+
+def require_salted(label: str, salt: bytes) -> None:
+    """Raise `Malformed` for another label form, or a salt that is not 16 bytes."""
     _require_label(label)
     if len(salt) != SALT_BYTES:
         raise Malformed("a salt has 16 bytes")
-    encoded = format_canonical({"label": label, "salt": format_b64u(salt), "value": value})
-    return hashlib.sha256(b"ownerd/commitment/v1\x00" + encoded).digest()
 
 
 def challenge(core: LeafCore) -> bytes:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ownerd.ledger.entry import SALT_BYTES, Leaf, LeafCore, commit, core_digest
+from ownerd.ledger.entry import SALT_BYTES, Leaf, LeafCore, commit, core_digest, require_salted
 from ownerd.ledger.shape import Members, format_b64u, format_canonical, parse_canonical
 from ownerd.model.encoding import Json
 from ownerd.model.errors import Malformed, Tampered
@@ -65,7 +65,7 @@ def _suite() -> hpke.Suite:
 def format_opening(values: Mapping[str, OpeningValue]) -> bytes:
     """Encode the plaintext of an opening. Raises `Malformed` for labels, salts or values not of their form."""
     for label, one in values.items():
-        commit(label, one.salt, one.value)
+        require_salted(label, one.salt)
     encoded = {label: {"salt": format_b64u(one.salt), "value": one.value} for label, one in values.items()}
     return format_canonical({"v": _VERSION, "values": encoded})
 

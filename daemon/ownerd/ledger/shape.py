@@ -15,10 +15,13 @@ from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_obje
 from ownerd.model.errors import InvalidArgument, Malformed
 
 MAX_INT: Final = (1 << 53) - 1
+_SIMPLE_DEPTH: Final = 32
 
 
 def format_canonical(value: Json) -> bytes:
     """Encode JSON canonically (RFC 8785). Raises `Malformed` for what JSON cannot hold."""
+    if _is_simple(value, 0):
+        return format_plain(value)
     try:
         return rfc8785.dumps(value)
     except (ValueError, RecursionError) as error:
@@ -36,6 +39,23 @@ def format_plain(value: Json) -> bytes:
         return text.encode("utf-8")
     except (ValueError, TypeError, RecursionError) as error:
         raise Malformed("value has no canonical JSON") from error
+
+
+def _is_simple(value: Json, depth: int) -> bool:
+    """Whether `format_plain` writes the same bytes: ASCII names, no number but small integers, little depth."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return bool(-MAX_INT <= value <= MAX_INT)
+    if depth >= _SIMPLE_DEPTH:
+        return False
+    if kind is list:
+        return all(_is_simple(member, depth + 1) for member in value)
+    return kind is dict and all(
+        type(name) is str and name.isascii() and _is_simple(member, depth + 1)
+        for name, member in value.items()
+    )
 
 
 def parse_canonical(
