@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 RIG_BROKEN = 97
@@ -35,6 +37,13 @@ def main(command: list[str]) -> int:
     finally:
         daemon.terminate()
         daemon.wait(10)
+        _end_successor()
+
+
+def _end_successor() -> None:
+    """End the pcscd that a test may have started in place of ours: the pid file is this namespace's own."""
+    with suppress(OSError, ValueError):
+        os.kill(int(Path("/run/pcscd/pcscd.pid").read_text().strip("\0\n")), signal.SIGTERM)
 
 
 def start() -> subprocess.Popen[bytes]:
