@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from ownerd.core import disclosure, owner, recovery, setup, token_acts, unlocking
+from ownerd.core import disclosure, enrolment, owner, recovery, setup, token_acts, unlocking
 from ownerd.core.desk import CHANGE_PIN, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
@@ -43,14 +43,14 @@ class Agent:
         self._running: set[asyncio.Task[object]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._last_use_ms = session.clock.now_ms()
-        self._counts = {"tokens": 0}
+        self._enrolled = 0
 
     async def start(self) -> None:
         """Load the ledger's tail; the vault stays locked. Raises `StorageError`, `LedgerError`."""
         session = self._session
         if await session.store.exists():
             session.journal = await Journal.load(session.store, session.clock, session.rng)
-            self._counts["tokens"] = len(await session.keyslots())
+            self._enrolled = len(await session.keyslots())
 
     # -- what anyone may know --
 
@@ -67,7 +67,7 @@ class Agent:
             unlocked=vault is not None,
             claims=len(vault.claims) if vault else 0,
             providers=len(vault.providers) if vault else 0,
-            tokens=len(vault.keyslots) if vault else self._counts["tokens"],
+            tokens=len(vault.keyslots) if vault else self._enrolled,
             entries=journal.size if journal else 0,
             pending=len(session.desk.pending()),
         )
@@ -118,8 +118,8 @@ class Agent:
             entry, verifier_key, credential = await setup.set_up(
                 self._session, act, token, user_verification=verified
             )
-            shown = {"id": credential.id, "name": credential.name, "software": credential.software}
-            return message.answer({"entry": entry, "verifier_key": verifier_key, "token": shown})
+            token_shown = enrolment.shown(credential)
+            return message.answer({"entry": entry, "verifier_key": verifier_key, "token": token_shown})
 
     async def change_pin(self, caller: Caller, token_id: str, job: Job) -> None:
         """Change a token's PIN, or set its first one. Needs no vault; the ledger has it only when it fails."""

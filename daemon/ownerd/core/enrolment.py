@@ -21,14 +21,13 @@ from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Keyslot
 from ownerd.core.ports import Record
 from ownerd.core.session import DeskUi, Session
-from ownerd.core.statement import Statement, app_label, token_statement
+from ownerd.core.statement import Statement, statement_values, token_statement
 from ownerd.core.vault import Vault
 from ownerd.ledger.facts import format_token
-from ownerd.ledger.note import format_verifier_key
-from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotFound, Unsupported
 from ownerd.model.names import Kind
-from ownerd.model.token import TokenCredential, TokenInfo
+from ownerd.model.token import TokenAnswer, TokenCredential, TokenInfo
 
 MAX_TOKENS: Final = 16
 MAX_NAME_CHARS: Final = 60
@@ -46,6 +45,8 @@ async def add(
     vault, journal = session.require_vault(), session.require_journal()
     if len(vault.keyslots) >= MAX_TOKENS:
         raise NotAllowed(f"{MAX_TOKENS} tokens are enrolled already")
+    if name:
+        _require_name(name)
     chosen = await require_present(session, token_id)
     info: dict[str, Json] = {"id": chosen.id, "name": name or chosen.name, "software": chosen.software}
     statement = token_statement("token-enrolled", act.caller, tool, info)
@@ -54,10 +55,10 @@ async def add(
         credential = await make_credential(session, act, token_id, user_verification=user_verification)
         if credential.id in vault.keyslots:
             raise NotAllowed("the token is enrolled already")
-        credential = replace(credential, name=_name(name) if name else credential.name)
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        credential = replace(credential, name=name or credential.name)
+        values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
-        slot = await prove(session, act, credential, draft.challenge, vault)
+        slot, _ = await prove(session, act, credential, draft.challenge, vault)
         approver = await session.locate(act, vault.keyslots)
         answer = await session.touch(act, approver, draft.challenge, [])
         entry = await journal.append(
@@ -91,28 +92,29 @@ async def make_credential(
 
 async def prove(
     session: Session, act: Act, credential: TokenCredential, challenge: bytes, vault: Vault
-) -> Keyslot:
-    """Let a new token yield its secrets in the mode of use, and build its keyslot from them."""
+) -> tuple[Keyslot, TokenAnswer]:
+    """Let a new token yield its secrets in the mode of use; returns its keyslot, and what it signed."""
     handles = keyslots.new_handles(credential, session.rng)
     async with session.desk.touch(act) as needed:
         ui = DeskUi(session.desk, act, needed)
         answer = await session.tokens.approve(credential, challenge, handles, ui=ui)
     secrets = (answer.secrets[0], answer.secrets[1])
-    return keyslots.make_keyslot(
+    keyslot = keyslots.make_keyslot(
         credential, handles, secrets, vault.root, vault.generation, session.rng, since=0
     )
+    return keyslot, answer
 
 
 async def rename(session: Session, act: Act, tool: str, token_id: str, name: str) -> dict[str, Json]:
     """Give an enrolled token another name: one touch."""
     vault, journal = session.require_vault(), session.require_journal()
     keyslot = _enrolled(vault, token_id)
-    named = replace(keyslot, credential=replace(keyslot.credential, name=_name(name)))
+    named = replace(keyslot, credential=replace(keyslot.credential, name=_require_name(name)))
     statement = token_statement("token-named", act.caller, tool, shown(keyslot.credential), name=name)
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Yes, rename")
         approver = await session.locate(act, vault.keyslots)
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_CHANGE, values)
         answer = await session.touch(act, approver, draft.challenge, [])
         put = [keyslots.format_keyslot(named)]
@@ -128,7 +130,7 @@ async def test(session: Session, act: Act, tool: str, token_id: str) -> dict[str
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Test")
         present = await session.locate(act, {keyslot.id: keyslot})
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_READ, values)
         answer = await session.touch(act, present, draft.challenge, [keyslot.slot.handle])
         opens = keyslots.open_vault_key(keyslot, answer.secrets[0]) == vault.root
@@ -147,7 +149,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
     if not staying:
         raise NotAllowed("this is the last token; enrol another first")
     statement = token_statement("token-removed", act.caller, tool, shown(keyslot.credential))
-    values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+    values = statement_values(statement, act.caller)
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Yes, remove")
         approver = await session.locate(act, staying)
@@ -165,11 +167,8 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
     vault, journal, rng = session.require_vault(), session.require_journal(), session.rng
     log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
     opening_key = X25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
-    verifier_key = format_verifier_key(journal.origin, log_key.public_key())
-    facts: dict[str, Json] = {
-        "verifier_key": verifier_key,
-        "opening_key": format_b64u(seal.public_bytes(opening_key)),
-    }
+    keys = LogKeys(log_key, opening_key.public_key())
+    facts = keys.facts(journal.origin)
     draft = journal.draft(Kind.KEY_ROTATED, values, facts)
     answer = await session.touch(act, approver, draft.challenge, [])
 
@@ -182,15 +181,13 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
         )
         return made[-1][1]
 
-    keys = LogKeys(log_key, opening_key.public_key())
-
     def take_over(put: Sequence[Record], delete: Sequence[tuple[str, str]]) -> None:
         later, _ = made[-1]
         later.apply(put, delete)
         session.vault = later
 
     await journal.append(draft, approval=answer.approval, put=reseal, apply=take_over, renew=keys)
-    return verifier_key
+    return str(facts["verifier_key"])
 
 
 def listing(vault: Vault, present: set[str]) -> dict[str, Json]:
@@ -231,7 +228,7 @@ def _enrolled(vault: Vault, token_id: str) -> Keyslot:
         raise NotFound("no such token is enrolled") from error
 
 
-def _name(name: str) -> str:
+def _require_name(name: str) -> str:
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise InvalidArgument(f"a token's name has 1 to {MAX_NAME_CHARS} printable characters")
     return name

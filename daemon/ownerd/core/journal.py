@@ -25,10 +25,10 @@ from ownerd.core.vault_index import RecordKey, VaultIndex
 from ownerd.ledger import entry as codec
 from ownerd.ledger.entry import Leaf, LeafCore
 from ownerd.ledger.merkle import Frontier, leaf_hash
-from ownerd.ledger.note import format_checkpoint, sign_note
+from ownerd.ledger.note import format_checkpoint, format_verifier_key, sign_note
 from ownerd.ledger.opening import OpeningValue, seal_opening
 from ownerd.model.clock import format_time, parse_time
-from ownerd.model.encoding import Json, parse_b64u
+from ownerd.model.encoding import Json, format_b64u, parse_b64u
 from ownerd.model.errors import Busy, Locked, Tampered
 from ownerd.model.names import Kind
 from ownerd.model.token import Approval
@@ -55,6 +55,13 @@ class LogKeys:
 
     log: Ed25519PrivateKey
     opening: X25519PublicKey
+
+    def facts(self, origin: str) -> dict[str, Json]:
+        """What the entry says in clear that brings these keys into force: genesis, or a rotation."""
+        return {
+            "verifier_key": format_verifier_key(origin, self.log.public_key()),
+            "opening_key": format_b64u(self.opening.public_bytes_raw()),
+        }
 
 
 class Journal:

@@ -15,7 +15,7 @@ import rfc8785
 from ownerd.core.desk import Act
 from ownerd.core.records import read_entries
 from ownerd.core.session import Session
-from ownerd.core.statement import Statement, app_label, change_statement, read_statement
+from ownerd.core.statement import Statement, change_statement, read_statement, statement_values
 from ownerd.core.vault import KnownProvider, Vault
 from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, seal_jwe, thumbprint
 from ownerd.model.claim import MAX_VALUE_BYTES, Claim, require_claim_name
@@ -237,7 +237,7 @@ async def _approved(
         await session.desk.confirm(act, text, verb)
         keyslot = await session.locate(act, vault.keyslots)
         statement = statements[-1]
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        values = statement_values(statement, act.caller)
         for index, claim in enumerate(claims):
             values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
         draft = journal.draft(kind, values)

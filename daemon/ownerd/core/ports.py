@@ -6,7 +6,7 @@ Each port has a contract suite under tests/contract that runs on the fake and on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ownerd.model.caller import Terminal
@@ -197,4 +197,3 @@ class Job:
 
     progress: Callable[[Progress, dict[str, str | int]], None]
     terminal: Terminal | None = None
-    options: dict[str, str] = field(default_factory=dict)

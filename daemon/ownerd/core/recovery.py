@@ -16,7 +16,7 @@ from ownerd.core.desk import Act
 from ownerd.core.ports import Record
 from ownerd.core.recovery_code import RecoveryKeys, RecoverySlot
 from ownerd.core.session import Session
-from ownerd.core.statement import app_label, token_statement
+from ownerd.core.statement import app_label, statement_values, token_statement
 from ownerd.core.unlocking import log_keys, verify_tail
 from ownerd.core.vault import Vault
 from ownerd.ledger.approval import recovery_message
@@ -40,7 +40,7 @@ async def make(session: Session, act: Act, tool: str) -> dict[str, Json]:
         approver = await session.locate(act, vault.keyslots)
         code = codes.new_code(session.rng)
         slot = codes.make_slot(code, vault.root, vault.generation, since=0)
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        values = statement_values(statement, act.caller)
         facts: dict[str, Json] = {"public_key": format_b64u(slot.verify)}
         draft = journal.draft(Kind.RECOVERY_SET, values, facts)
         answer = await session.touch(act, approver, draft.challenge, [])
@@ -68,9 +68,9 @@ async def _show(session: Session, act: Act, code: Secret) -> None:
     ]
     await session.desk.say(act, "\n".join(lines), "Written down")
     groups = codes.groups(code)
-    first, second = sorted(byte % len(groups) for byte in session.rng(2))
-    second = second if second != first else (first + 3) % len(groups)
-    first, second = sorted((first, second))
+    one, step = session.rng(2)
+    other = one + 1 + step % (len(groups) - 1)
+    first, second = sorted(number % len(groups) for number in (one, other))
     for _ in range(TRIES):
         question = f"Type groups {first + 1} and {second + 1} of the code, from your paper."
         typed = await session.desk.ask(act, question)
@@ -105,9 +105,9 @@ async def recover(
         credential = await enrolment.make_credential(
             session, act, token_id, user_verification=user_verification
         )
-        values: dict[str, Json] = {"statement": statement, "app": app_label(act.caller)}
+        values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
-        keyslot = await enrolment.prove(session, act, credential, draft.challenge, vault)
+        keyslot, _ = await enrolment.prove(session, act, credential, draft.challenge, vault)
         copies = _copies(vault, keyslot, keys)
         entry = await journal.append(
             draft,

@@ -108,6 +108,11 @@ def token_statement(kind: str, caller: Caller, tool: str, token: dict[str, Json]
     return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "token": token, **more})
 
 
+def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
+    """The values that an entry of the owner's own act commits to."""
+    return {"statement": statement, "app": app_label(caller)}
+
+
 def app_label(caller: Caller) -> dict[str, Json]:
     """The app as statements and openings name it."""
     return {"label": caller.label, "confidence": caller.confidence.value}

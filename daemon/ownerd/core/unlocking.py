@@ -9,7 +9,6 @@ written while locked. Only then is the ``unlocked`` entry appended and the vault
 from __future__ import annotations
 
 from ownerd.core import keyslot as keyslots
-from ownerd.core import seal
 from ownerd.core.desk import Act
 from ownerd.core.journal import Journal, LogKeys, keys_leaf
 from ownerd.core.session import Session
@@ -17,8 +16,8 @@ from ownerd.core.vault import Vault
 from ownerd.ledger import entry as codec
 from ownerd.ledger.facts import MAY_BE_UNSIGNED
 from ownerd.ledger.merkle import Frontier
-from ownerd.ledger.note import format_verifier_key, open_note, parse_checkpoint, parse_verifier_key
-from ownerd.model.encoding import Json, format_b64u
+from ownerd.ledger.note import open_note, parse_checkpoint, parse_verifier_key
+from ownerd.model.encoding import Json
 from ownerd.model.errors import Tampered
 from ownerd.model.names import Kind
 
@@ -50,15 +49,14 @@ def log_keys(vault: Vault) -> LogKeys:
 
 async def verify_tail(session: Session, journal: Journal, vault: Vault) -> None:
     """Steps 4 to 6 of the module docstring. Raises `Tampered`, `BadSignature`, `Malformed`."""
-    verifier_key = format_verifier_key(journal.origin, vault.log_key.public_key())
+    facts = log_keys(vault).facts(journal.origin)
     leaf = await keys_leaf(session.store)
-    opening_public = format_b64u(seal.public_bytes(vault.opening_key))
-    if leaf.core.facts != {"verifier_key": verifier_key, "opening_key": opening_public}:
+    if leaf.core.facts != facts:
         raise Tampered("the ledger names other keys than the vault holds")
     newest = await session.store.checkpoint()
     if newest is None:
         raise Tampered("the ledger has no checkpoint")
-    text = open_note(newest[1], parse_verifier_key(verifier_key))
+    text = open_note(newest[1], parse_verifier_key(facts["verifier_key"]))
     signed = parse_checkpoint(text)
     size = signed.size
     hashes = await session.store.leaf_hashes()
