@@ -229,7 +229,7 @@ class Fido2Tokens:
         info = await hold.step(lambda session: session.prepare(handles))
         ui.touch_needed(info, self._touch_timeout_seconds)
         answer, secrets = await hold.step(
-            lambda session: session.get_assertion(credential, digest, secrets=len(handles)),
+            lambda session: session.get_assertion(credential, digest, handles),
             touch_seconds=self._touch_limit_seconds,
         )
         approval = verify.verify_approval(answer, credential, challenge, client_data_json)

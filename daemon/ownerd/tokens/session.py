@@ -14,11 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from fido2.ctap import CtapDevice, CtapError
-from fido2.ctap2.base import AssertionResponse, Ctap2, Info
+from fido2.ctap2.base import Info
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CAPABILITY
-from fido2.webauthn import PublicKeyCredentialRequestOptions
 
 from ownerd.core.ports import PIN_TRIES_AT_RISK
 from ownerd.model.errors import PinAtRisk, PinBlocked, PinUnfit, PinWrong, Unsupported
@@ -28,6 +27,7 @@ from ownerd.model.token import SecretHandle, TokenCredential, TokenInfo
 from ownerd.tokens import verify
 from ownerd.tokens.answer_guard import AnswerGuard
 from ownerd.tokens.candidate import Candidate
+from ownerd.tokens.ctap import Assertion, Ctap, HmacSecret, parse_assertion
 from ownerd.tokens.faults import ERR, Undecided, as_token_errors
 from ownerd.tokens.limit import Limit
 
@@ -49,9 +49,9 @@ class Session:
         self._candidate = candidate
         self._limit = limit
         self._device: CtapDevice | None = None
-        self._opened: Ctap2 | None = None
+        self._opened: Ctap | None = None
         self._pin_token: bytes | None = None
-        self._hmac: Any = None
+        self._hmac: HmacSecret | None = None
 
     # -- holding --
 
@@ -64,7 +64,7 @@ class Session:
             self._device = AnswerGuard(self._candidate.open(self._limit))
             if not self._device.capabilities & CAPABILITY.CBOR:
                 raise Unsupported("the token has no CTAP2")
-            self._opened = Ctap2(self._device)
+            self._opened = Ctap(self._device)
             return dict(self._opened.info.options)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Session:
         return self._ctap.info
 
     @property
-    def _ctap(self) -> Ctap2:
+    def _ctap(self) -> Ctap:
         assert self._opened is not None, "session is not open"
         return self._opened
 
@@ -226,33 +226,25 @@ class Session:
         if not handles:
             return described
         with as_token_errors():
-            salts = {f"salt{number}": handle.salt for number, handle in enumerate(handles, 1)}
-            # python-fido2 leaves this class untyped.
-            extension = HmacSecretExtension(allow_hmac_secret=True)  # type: ignore[no-untyped-call]
-            options = PublicKeyCredentialRequestOptions(challenge=b"", extensions={"hmacGetSecret": salts})
-            protocol = ClientPin(self._ctap).protocol
-            self._hmac = extension.get_assertion(self._ctap, options, protocol)  # type: ignore[no-untyped-call]
-            if self._hmac is None:
+            if HmacSecretExtension.NAME not in self.info.extensions:
                 raise Unsupported("the token has no hmac-secret")
+            self._hmac = HmacSecret(self._ctap)
         return described
 
     def get_assertion(
-        self, credential: TokenCredential, client_data_hash: bytes, *, secrets: int
-    ) -> tuple[AssertionResponse, tuple[Secret, ...]]:
+        self, credential: TokenCredential, client_data_hash: bytes, handles: Sequence[SecretHandle]
+    ) -> tuple[Assertion, tuple[Secret, ...]]:
         """Sign ``client_data_hash`` and open the prepared secrets: one touch. Not yet verified."""
         with as_token_errors():
-            answer = self._assert(
-                [credential],
-                client_data_hash,
-                extensions=self._hmac.prepare_inputs(None, None) if secrets else None,
-                touch=True,
+            if not handles:
+                return self._assert([credential], client_data_hash, touch=True), ()
+            assert self._hmac is not None, "secrets were not prepared"
+            salts = self._hmac.format_salts([handle.salt for handle in handles])
+            answer = self._assert([credential], client_data_hash, extensions=salts, touch=True)
+            output = verify.verify_secret_output(
+                answer.auth_data, len(handles), ClientPin(self._ctap).protocol.VERSION
             )
-            if not secrets:
-                return answer, ()
-            verify.verify_secret_output(answer.auth_data, secrets, ClientPin(self._ctap).protocol.VERSION)
-            output = self._hmac.prepare_outputs(answer, None)["hmacGetSecret"]
-            opened = [output.output1, output.output2][:secrets]
-            return answer, tuple(Secret(value) for value in opened)
+            return answer, tuple(Secret(value) for value in self._hmac.parse_secrets(output))
 
     # -- parts --
 
@@ -276,7 +268,7 @@ class Session:
         *,
         extensions: Mapping[str, Any] | None = None,
         touch: bool,
-    ) -> AssertionResponse:
+    ) -> Assertion:
         allow = [{"type": "public-key", "id": item.credential_id} for item in credentials]
         parameters: dict[int, Any] = {1: RP_ID, 2: client_data_hash, 3: allow}
         if extensions:
@@ -288,7 +280,7 @@ class Session:
             parameters[6], parameters[7] = proof["pin_uv_param"], proof["pin_uv_protocol"]
         answer = dict(
             self._ctap.send_cbor(
-                Ctap2.CMD.GET_ASSERTION,
+                Ctap.CMD.GET_ASSERTION,
                 parameters,
                 event=self._limit.event,
             )
@@ -296,7 +288,7 @@ class Session:
         if len(credentials) == 1:
             # 6.2.2: may be left out when the allowList has exactly one.
             answer.setdefault(1, allow[0])
-        return AssertionResponse.from_dict(answer)
+        return parse_assertion(answer)
 
     def _preflight_some(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
         client_data_hash = os.urandom(32)

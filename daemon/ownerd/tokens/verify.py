@@ -15,7 +15,6 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from fido2.ctap2.base import AssertionResponse
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.webauthn import AuthenticatorData
 
@@ -26,6 +25,7 @@ from ownerd.model.errors import LedgerError, ProtocolBroken, WrongKey
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import Fido2Approval, SecretHandle, TokenCredential
+from ownerd.tokens.ctap import Assertion
 
 ES256: Final = -7
 MAX_CREDENTIAL_ID_BYTES: Final = 1023
@@ -92,7 +92,7 @@ def verify_creation(auth_data: AuthenticatorData, *, user_verified: bool) -> Cre
 
 
 def verify_preflight(
-    answer: AssertionResponse, client_data_hash: bytes, credentials: Sequence[TokenCredential]
+    answer: Assertion, client_data_hash: bytes, credentials: Sequence[TokenCredential]
 ) -> TokenCredential:
     """Return which of ``credentials`` signed ``client_data_hash``. UP and UV do not matter here."""
     found = next((item for item in credentials if item.credential_id == _answered_id(answer)), None)
@@ -109,16 +109,17 @@ def verify_preflight(
     return found
 
 
-def verify_secret_output(auth_data: AuthenticatorData, secrets: int, pin_protocol: int) -> None:
-    """Verify form and length of the encrypted hmac-secret output (CTAP 2.1, section 12.5)."""
+def verify_secret_output(auth_data: AuthenticatorData, secrets: int, pin_protocol: int) -> bytes:
+    """Return the encrypted hmac-secret output, its form and length verified (CTAP 2.1, section 12.5)."""
     output = (auth_data.extensions or {}).get(HmacSecretExtension.NAME)
     expected = secrets * SECRET_BYTES + (_IV_BYTES if pin_protocol == 2 else 0)
     if not isinstance(output, bytes) or len(output) != expected:
         raise ProtocolBroken("the token's secret has the wrong length")
+    return output
 
 
 def verify_approval(
-    answer: AssertionResponse, credential: TokenCredential, challenge: bytes, client_data_json: bytes
+    answer: Assertion, credential: TokenCredential, challenge: bytes, client_data_json: bytes
 ) -> Fido2Approval:
     """Verify an assertion over ``challenge`` and return it as the approval to keep.
 
@@ -159,7 +160,7 @@ def verify_secrets(
             raise WrongKey("the token gave another secret than the one enrolled")
 
 
-def _answered_id(answer: AssertionResponse) -> bytes:
+def _answered_id(answer: Assertion) -> bytes:
     identifier = answer.credential.get("id")
     if not isinstance(identifier, bytes) or answer.credential.get("type") != "public-key":
         raise ProtocolBroken("the token's answer names no credential")

@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256, CoseKey
-from fido2.ctap2.base import AssertionResponse
 from fido2.webauthn import Aaguid, AttestedCredentialData, AuthenticatorData
 
 from ownerd.core.seal import key_check
@@ -20,6 +19,7 @@ from ownerd.model.errors import ProtocolBroken, WrongKey
 from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential
 from ownerd.tokens import verify
+from ownerd.tokens.ctap import Assertion, parse_assertion
 
 FLAG = AuthenticatorData.FLAG
 RP_HASH = hashlib.sha256(b"ownerd:owner").digest()
@@ -55,14 +55,14 @@ def created(
     return AuthenticatorData.create(rp_hash, flags, 0, attested, extensions)
 
 
-def asserted(flags: FLAG = FLAG.UP, *, rp_hash: bytes = RP_HASH, **changes: Any) -> AssertionResponse:
+def asserted(flags: FLAG = FLAG.UP, *, rp_hash: bytes = RP_HASH, **changes: Any) -> Assertion:
     data = AuthenticatorData.create(rp_hash, flags, 0)
     fields = {
         1: {"type": "public-key", "id": ID},
         2: data,
         3: KEY.sign(data + HASH, ec.ECDSA(hashes.SHA256())),
     }
-    return AssertionResponse.from_dict({**fields, **{int(key[1:]): value for key, value in changes.items()}})
+    return parse_assertion({**fields, **{int(key[1:]): value for key, value in changes.items()}})
 
 
 def test_a_good_creation_gives_id_and_key() -> None:
@@ -122,7 +122,7 @@ def test_a_good_approval_is_returned_whole() -> None:
         asserted(k1={"type": "public-key", "id": "text"}),
     ],
 )
-def test_a_bad_approval_breaks_the_protocol(answer: AssertionResponse) -> None:
+def test_a_bad_approval_breaks_the_protocol(answer: Assertion) -> None:
     with pytest.raises(ProtocolBroken):
         verify.verify_approval(answer, CREDENTIAL, CHALLENGE, client_data(CHALLENGE))
 
