@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from fido2 import cbor
 from fido2.cose import CoseKey
+from fido2.ctap import CtapError
 from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.ctap2.pin import ClientPin
+from fido2.hid import CTAPHID
 from fido2.webauthn import AuthenticatorData
 
 _MAX_INFOS: Final = 8
@@ -25,6 +27,8 @@ _SALT_BYTES: Final = 32
 @functools.lru_cache(_MAX_INFOS)
 def _parse_info(encoded: bytes) -> Info:
     answer: Any = cbor.decode(encoded)
+    if cbor.encode(answer) != encoded:
+        raise ValueError("not canonical")
     info: Info = Info.from_dict(answer)
     return info
 
@@ -34,7 +38,10 @@ class Ctap(Ctap2):
 
     def get_info(self) -> Info:
         """Ask authenticatorGetInfo (6.4)."""
-        return _parse_info(cbor.encode(self.send_cbor(Ctap2.CMD.GET_INFO)))
+        answer = self.device.call(CTAPHID.CBOR, bytes([Ctap2.CMD.GET_INFO]))
+        if answer[0] != CtapError.ERR.SUCCESS:
+            raise CtapError(answer[0])
+        return _parse_info(bytes(answer[1:]))
 
 
 @dataclass(frozen=True, slots=True)
