@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ownerd.core import provider_keys as keys
 from ownerd.core import recovery_code
 from ownerd.core.desk import Act
-from ownerd.core.keyslot import Keyslot
+from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.negotiation import negotiate
 from ownerd.core.ports import Record
 from ownerd.core.provider_keys import KeyCopy
@@ -70,14 +70,14 @@ async def present(session: Session, act: Act, text: str) -> Released:
         # 4. and 6. The offer, shown until the owner approves it or refuses; narrowing makes a new one.
         plan = await _decide(session, act, vault, request, holder)
         # 7. and 8. One touch signs the statement and opens this provider's key.
-        keyslot = await session.locate(act, vault.keyslots)
+        keyslot = await session.locate(act, _able(vault, holder))
         handles, copy = _handles(session, vault, holder, keyslot)
         draft = journal.draft(Kind.DISCLOSURE, _values(plan, act))
         answer = await session.touch(act, keyslot, draft.challenge, handles)
         key = _signing_key(holder, copy, keyslot, answer)
         # 9. Sign and encrypt exactly what was shown.
         presentation = finish(plan.prepared, key)
-        response = build_response(request, presentation)
+        response = build_response(request, {request.query.credentials[0].id: presentation})
         # 10. Durable before anything leaves.
         act.report(Progress.RECORDING)
         put = _changes(session, vault, request, holder, key, (keyslot, handles, answer), draft.core.time)
@@ -168,11 +168,28 @@ def _values(plan: Plan, act: Act) -> dict[str, Json]:
     return values
 
 
+def _able(vault: Vault, holder: Holder) -> dict[str, Enrolled]:
+    """Who may approve, in the order in which they are looked for: who has this provider's key goes first."""
+    if holder.provider is None:
+        return vault.enrolled
+    provider = holder.provider.id
+    return dict(sorted(vault.enrolled.items(), key=lambda one: f"{provider}/{one[0]}" not in vault.copies))
+
+
 def _handles(
-    session: Session, vault: Vault, holder: Holder, keyslot: Keyslot
+    session: Session, vault: Vault, holder: Holder, keyslot: Enrolled
 ) -> tuple[list[SecretHandle], KeyCopy | None]:
-    """What the touch asks of the token: nothing for a one-time key, else one provider's salt."""
+    """What the touch asks of the token: nothing for a one-time key, else one provider's salt.
+
+    A token that only signs approves the first disclosure: the new key is sealed to all that open.
+    """
     if not holder.stored:
+        return [], None
+    if not isinstance(keyslot, Keyslot):
+        if holder.provider is not None:
+            raise TokenMissing(
+                "the token that is present only signs; this provider's key needs one that opens"
+            )
         return [], None
     copy = None
     if holder.provider is not None:
@@ -183,11 +200,11 @@ def _handles(
 
 
 def _signing_key(
-    holder: Holder, copy: KeyCopy | None, keyslot: Keyslot, answer: TokenAnswer
+    holder: Holder, copy: KeyCopy | None, keyslot: Enrolled, answer: TokenAnswer
 ) -> ec.EllipticCurvePrivateKey:
     if holder.new_key is not None:
         return holder.new_key
-    if copy is None:
+    if copy is None or not isinstance(keyslot, Keyslot):
         raise TokenMissing("the token that is present does not hold this provider's key yet")
     return keys.open_key(copy, keyslot, answer.secrets)
 
@@ -198,7 +215,7 @@ def _changes(
     request: Request,
     holder: Holder,
     key: ec.EllipticCurvePrivateKey,
-    touch: tuple[Keyslot, list[SecretHandle], TokenAnswer],
+    touch: tuple[Enrolled, list[SecretHandle], TokenAnswer],
     time: str,
 ) -> list[Record]:
     """Records that change with this disclosure: provider, its key's copies, a new trust anchor."""

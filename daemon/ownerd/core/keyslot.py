@@ -6,6 +6,9 @@ clear or sealed to the token itself, never under the vault key:
 - ``hpke``: the slot's own X25519 pair, private half under the token's slot secret; the vault key is
   wrapped to its public half, so that it can be rotated while the token is absent;
 - ``transfer``: the pair to which keys of providers are sealed that were made while the token was absent.
+
+A token that only signs has no keyslot. Its record, of kind ``approver``, is read once the vault is open, and so
+lies under the vault key like any other (`ownerd.core.vault`).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential
 
 KIND: Final = "keyslot"
+APPROVER: Final = "approver"
 SALT_BYTES: Final = 32
 _CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1}
 
@@ -53,6 +57,22 @@ class Keyslot:
     def id(self) -> str:
         """The token's id."""
         return self.credential.id
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """One enrolled token that only signs, ``since`` that entry: it approves, and is no way in."""
+
+    credential: TokenCredential
+    since: int = 0
+
+    @property
+    def id(self) -> str:
+        """The token's id."""
+        return self.credential.id
+
+
+Enrolled = Keyslot | Approver
 
 
 def fresh_handle(credential: TokenCredential, rng: Rng) -> SecretHandle:
@@ -137,9 +157,8 @@ def _parse_pair(members: dict[str, Json]) -> SealedPair:
     return SealedPair(handle, parse_b64u(members["public"]), parse_b64u(members["private"]))
 
 
-def format_keyslot(keyslot: Keyslot) -> Record:
-    """Keyslot → record."""
-    credential = keyslot.credential
+def _format_token(enrolled: Enrolled) -> dict[str, Json]:
+    credential = enrolled.credential
     members: dict[str, Json] = {
         "v": 1,
         "type": credential.type,
@@ -150,13 +169,36 @@ def format_keyslot(keyslot: Keyslot) -> Record:
         "aaguid": credential.aaguid,
         "firmware": credential.firmware,
         "software": credential.software,
-        "slot": _format_pair(keyslot.slot),
-        "transfer": _format_pair(keyslot.transfer),
-        "vault_key": format_b64u(keyslot.wrapped_vault_key),
-        "since": keyslot.since,
+        "since": enrolled.since,
     }
     if credential.agreement_key is not None:
         members["agreement_key"] = credential.agreement_key
+    return members
+
+
+def _parse_token(token_id: str, members: dict[str, Json]) -> TokenCredential:
+    return TokenCredential(
+        type=members["type"],
+        id=token_id,
+        credential_id=parse_b64u(members["credential"]),
+        public_key=dict(members["public_key"]),
+        user_verification=bool(members["user_verification"]),
+        aaguid=str(members["aaguid"]),
+        firmware=int(members["firmware"]),
+        software=bool(members["software"]),
+        name=str(members["name"]),
+        agreement_key=dict(members["agreement_key"]) if "agreement_key" in members else None,
+    )
+
+
+def format_keyslot(keyslot: Keyslot) -> Record:
+    """Keyslot → record."""
+    members = {
+        **_format_token(keyslot),
+        "slot": _format_pair(keyslot.slot),
+        "transfer": _format_pair(keyslot.transfer),
+        "vault_key": format_b64u(keyslot.wrapped_vault_key),
+    }
     return Record(KIND, keyslot.id, keyslot.generation, rfc8785.dumps(members))
 
 
@@ -166,21 +208,28 @@ def parse_keyslot(record: Record) -> Keyslot:
         members = parse_json_object(record.sealed)
         if members["v"] != 1 or members["type"] not in ("fido2", "piv", "pkcs11"):
             raise VaultDamaged("a keyslot is of a newer version")
-        credential = TokenCredential(
-            type=members["type"],
-            id=record.id,
-            credential_id=parse_b64u(members["credential"]),
-            public_key=dict(members["public_key"]),
-            user_verification=bool(members["user_verification"]),
-            aaguid=str(members["aaguid"]),
-            firmware=int(members["firmware"]),
-            software=bool(members["software"]),
-            name=str(members["name"]),
-            agreement_key=dict(members["agreement_key"]) if "agreement_key" in members else None,
-        )
+        credential = _parse_token(record.id, members)
         slot, transfer = _parse_pair(members["slot"]), _parse_pair(members["transfer"])
         wrapped = parse_b64u(members["vault_key"])
         since = int(members["since"])
     except (InvalidArgument, KeyError, TypeError, ValueError) as error:
         raise VaultDamaged("a keyslot is damaged") from error
     return Keyslot(credential, slot, transfer, record.generation, wrapped, since)
+
+
+def format_approver(approver: Approver) -> dict[str, Json]:
+    """Plaintext of an approver's record."""
+    return _format_token(approver)
+
+
+def parse_approver(token_id: str, members: dict[str, Json]) -> Approver:
+    """Inverse of `format_approver`. Raises `VaultDamaged`, also for what has parts of a keyslot."""
+    try:
+        approver = Approver(_parse_token(token_id, members), int(members["since"]))
+    except (InvalidArgument, KeyError, TypeError, ValueError) as error:
+        raise VaultDamaged("an enrolled token is damaged") from error
+    if approver.credential.type not in ("piv", "pkcs11") or approver.credential.opens:
+        raise VaultDamaged("an enrolled token is of another kind")
+    if format_approver(approver) != members:
+        raise VaultDamaged("an enrolled token is half a keyslot")
+    return approver

@@ -235,13 +235,13 @@ async def _approved(
 
     async with session.desk.turn(act):
         await session.desk.confirm(act, text, verb)
-        keyslot = await session.locate(act, vault.keyslots)
+        token = await session.locate(act, vault.enrolled)
         statement = statements[-1]
         values = statement_values(statement, act.caller)
         for index, claim in enumerate(claims):
             values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
         draft = journal.draft(kind, values)
-        answer = await session.touch(act, keyslot, draft.challenge, [])
+        answer = await session.touch(act, token, draft.challenge, [])
         act.report(Progress.RECORDING)
         removing = statement.get("change") == "remove"
         put = [] if removing else [vault.claim_record(claim) for claim in claims]

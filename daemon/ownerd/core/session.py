@@ -6,14 +6,14 @@ Owns the state "set up / locked / unlocked" and the one way to use a token for a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act, Desk
 from ownerd.core.journal import Journal
-from ownerd.core.keyslot import Keyslot
+from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.ports import Clock, Rng, StorePort, TokenPort
 from ownerd.core.vault import Vault
 from ownerd.model.errors import Locked, NotSetUp, TokenMissing
@@ -23,6 +23,8 @@ from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, Token
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+E = TypeVar("E", bound=Enrolled)
 
 TOKEN_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.5
@@ -58,13 +60,13 @@ class Session:
         return self.vault
 
     async def keyslots(self) -> dict[str, Keyslot]:
-        """Enrolled tokens by id, locked or not."""
+        """Enrolled tokens that open, by id, locked or not."""
         records = await self.store.records(keyslots.KIND)
         return {record.id: keyslots.parse_keyslot(record) for record in records}
 
-    async def locate(self, act: Act, enrolled: dict[str, Keyslot]) -> Keyslot:
-        """Find an enrolled token that is present, waiting a while for one. Raises `TokenMissing`."""
-        credentials = [keyslot.credential for keyslot in enrolled.values()]
+    async def locate(self, act: Act, enrolled: Mapping[str, E]) -> E:
+        """Find the first of ``enrolled`` that is present, waiting a while for one. Raises `TokenMissing`."""
+        credentials = [token.credential for token in enrolled.values()]
         deadline = asyncio.get_running_loop().time() + self.token_seconds
         told = False
         while True:
@@ -79,12 +81,12 @@ class Session:
             await asyncio.sleep(POLL_SECONDS)
 
     async def touch(
-        self, act: Act, keyslot: Keyslot, challenge: bytes, handles: Sequence[SecretHandle]
+        self, act: Act, token: Enrolled, challenge: bytes, handles: Sequence[SecretHandle]
     ) -> TokenAnswer:
         """One touch: sign ``challenge`` and yield the secrets behind ``handles``."""
         async with self.desk.touch(act) as needed:
-            ui = DeskUi(self.desk, act, needed, keyslot.credential.name)
-            return await self.tokens.approve(keyslot.credential, challenge, handles, ui=ui)
+            ui = DeskUi(self.desk, act, needed, token.credential.name)
+            return await self.tokens.approve(token.credential, challenge, handles, ui=ui)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ownerd.core import keyslot, provider_keys, recovery_code, seal
-from ownerd.core.keyslot import Keyslot
+from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.recovery_code import RecoverySlot
@@ -64,6 +64,7 @@ class Vault:
         self.providers: dict[str, KnownProvider] = {}
         self.copies: dict[str, KeyCopy] = {}
         self.keyslots: dict[str, Keyslot] = {}
+        self.approvers: dict[str, Approver] = {}
         self.recovery: RecoverySlot | None = None
         self.keys_entry = 0
         self.anchors: set[str] = set()
@@ -91,6 +92,11 @@ class Vault:
             return self._system[name]
         except KeyError as error:
             raise VaultDamaged("a key of the vault is missing") from error
+
+    @property
+    def enrolled(self) -> dict[str, Enrolled]:
+        """Every token that may approve, by id; those that open stand first and so are found first."""
+        return {**self.keyslots, **self.approvers}
 
     def provider_for(self, client_id: str, trust: Trust) -> KnownProvider | None:
         """Find a provider by identity and trust level; a key of one level never serves another."""
@@ -146,6 +152,12 @@ class Vault:
     def copy_record(self, copy: KeyCopy) -> Record:
         """Record of one token's copy of a provider key: the outer layer."""
         return self.seal_record(provider_keys.KIND, copy.record_id, provider_keys.format_copy(copy))
+
+    def token_record(self, token: Enrolled) -> Record:
+        """Record of an enrolled token: its keyslot, in clear, or what only signs, sealed."""
+        if isinstance(token, Keyslot):
+            return keyslot.format_keyslot(token)
+        return self.seal_record(keyslot.APPROVER, token.id, keyslot.format_approver(token))
 
     def anchor_record(self, fingerprint: str) -> Record:
         """Record that the owner has approved a trust anchor (SHA-256 of its DER, hex)."""
@@ -229,6 +241,8 @@ class Vault:
                     self.copies[record.id] = provider_keys.parse_copy(record.id, members)
                 case "anchor":
                     self.anchors.add(members["sha256"])
+                case keyslot.APPROVER:
+                    self.approvers[record.id] = keyslot.parse_approver(record.id, members)
                 case "system":
                     self._system[record.id] = parse_b64u(members["private"])
                 case _:
@@ -247,6 +261,8 @@ class Vault:
             self.copies.pop(record_id, None)
         elif kind == keyslot.KIND:
             self.keyslots.pop(record_id, None)
+        elif kind == keyslot.APPROVER:
+            self.approvers.pop(record_id, None)
 
 
 def keys_record(entry: int, generation: int) -> Record:
