@@ -20,7 +20,7 @@ def answer(request, key):
     prepared = p.prepare(
         claims, request, holder_jwk=public_members(key), issued_at=int(time.time()), rng=os.urandom
     )
-    return p.build_response(request, p.finish(prepared, key))
+    return p.build_response(request, {request.query.credentials[0].id: p.finish(prepared, key)})
 
 
 def test_an_answer_replayed_to_another_provider_is_refused_there(provider_rig):

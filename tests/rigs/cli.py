@@ -282,9 +282,11 @@ class ScriptedAgent(TokenCases):
         asked = read_request(request, anchors=[], now_ms=int(now * 1000))
         self.note("asked", asked.provider.client_id, asked.purpose)
         key = ec.generate_private_key(ec.SECP256R1())
-        values = [(claim.path, self.claims[".".join(claim.path)]) for claim in asked.query.claims]
+        values = [
+            (claim.path, self.claims[".".join(claim.path)]) for claim in asked.query.credentials[0].claims
+        ]
         prepared = prepare(values, asked, holder_jwk=public_members(key), issued_at=int(now), rng=os.urandom)
-        return Released(build_response(asked, finish(prepared, key)), 4)
+        return Released(build_response(asked, {asked.query.credentials[0].id: finish(prepared, key)}), 4)
 
     async def delivered(self, released: Any) -> None:
         self.note("delivered", released.entry)

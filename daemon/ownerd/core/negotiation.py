@@ -16,8 +16,8 @@ def negotiate(request: Request, catalogue: Mapping[str, Claim], without: Collect
     offered: dict[str, OfferedClaim] = {}
     missing: dict[str, None] = {}
     withheld: dict[str, None] = {}
-    for asked in request.query.claims:
-        name = claim_name(asked.path)
+    for asked in request.query.credentials[0].claims:
+        name = claim_name(tuple(str(element) for element in asked.path))
         claim = catalogue.get(name)
         if name in without:
             withheld[name] = None

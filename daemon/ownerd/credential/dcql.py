@@ -20,7 +20,7 @@ from ownerd.credential.shown_text import require_shown_text
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, NotSupported
 from ownerd.model.names import VCT
-from ownerd.model.request import CredentialQuery, RequestedClaim
+from ownerd.model.query import ClaimQuery, CredentialQuery, Query
 
 MAX_CLAIMS: Final = 64
 MAX_PATH: Final = 8
@@ -85,21 +85,21 @@ def _path(value: Json) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _claims(value: Json) -> tuple[RequestedClaim, ...]:
-    claims: list[RequestedClaim] = []
+def _claims(value: Json) -> tuple[ClaimQuery, ...]:
+    claims: list[ClaimQuery] = []
     for entry in _list(value, "claims", MAX_CLAIMS):
         claim = _members(entry, "claim", _CLAIM)
         if "path" not in claim:
             raise InvalidArgument("DCQL claim has no path")
         claim_id = _id(claim["id"], "claim") if "id" in claim else None
-        claims.append(RequestedClaim(claim_id, _path(claim["path"])))
+        claims.append(ClaimQuery(claim_id, _path(claim["path"])))
     ids = [claim.id for claim in claims if claim.id is not None]
     if len({claim.path for claim in claims}) < len(claims) or len(set(ids)) < len(ids):
         raise InvalidArgument("DCQL asks for a claim twice")
     return tuple(claims)
 
 
-def parse_dcql(value: Json) -> CredentialQuery:
+def parse_dcql(value: Json) -> Query:
     """Parse a ``dcql_query`` (already JSON).
 
     Raises `NotSupported` naming the member for what this version leaves out, `InvalidArgument` for what is
@@ -127,4 +127,4 @@ def parse_dcql(value: Json) -> CredentialQuery:
     _flag(credential, "require_cryptographic_holder_binding", only=True)
     if "claims" not in credential:
         raise NotSupported("DCQL credential queries without claims are not supported")
-    return CredentialQuery(query_id, _claims(credential["claims"]))
+    return Query((CredentialQuery(query_id, _claims(credential["claims"])),))

@@ -262,9 +262,13 @@ def verify_finished(presentation: str, prepared: Prepared, holder: Mapping[str, 
         raise InternalError("the key binding does not cover the presentation")
 
 
-def build_response(request: Request, presentation: str) -> str:
-    """Seal the authorization response to the request's key (OpenID4VP 1.0, sections 8.1 and 8.3)."""
-    response: dict[str, Json] = {"vp_token": {request.query.id: [presentation]}}
+def build_response(request: Request, presentations: Mapping[str, str]) -> str:
+    """Seal the authorization response to the request's key (OpenID4VP 1.0, sections 8.1 and 8.3).
+
+    ``presentations`` are by credential query id.
+    """
+    vp_token: Json = {query_id: [presentation] for query_id, presentation in presentations.items()}
+    response: dict[str, Json] = {"vp_token": vp_token}
     if request.state is not None:
         response["state"] = request.state
     return seal_jwe(_compact(response), request.recipient.jwk, enc=request.recipient.enc)

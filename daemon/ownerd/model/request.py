@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ownerd.model.encoding import Json
+from ownerd.model.query import Query
+from ownerd.model.terms import AskedTerms
 
 
 class Trust(StrEnum):
@@ -35,22 +37,6 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestedClaim:
-    """One DCQL claims query: its optional id and its path of member names."""
-
-    id: str | None
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialQuery:
-    """One DCQL credential query for ``dc+sd-jwt`` with ``urn:ownerd:owner:1``; every claim is required."""
-
-    id: str
-    claims: tuple[RequestedClaim, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class RecipientKey:
     """The P-256 public JWK that the answer is sealed to: ``alg`` ECDH-ES, ``enc`` A128GCM or A256GCM."""
 
@@ -64,18 +50,21 @@ class RecipientKey:
 class Request:
     """One verified request.
 
-    ``digest`` is the SHA-256 of the request bytes as received. ``purpose`` is the plain text of the
-    provider's stated purpose or None.
+    ``digest`` is the SHA-256 of the request bytes as received. ``purpose`` is the provider's own words or None.
+    ``terms`` come from ``transaction_data``, all of which is understood. ``login``: an id_token is asked for
+    (SIOPv2) and no data; ``query`` is empty then.
     """
 
     provider: Provider
-    query: CredentialQuery
+    query: Query
     nonce: str
     state: str | None
     response_uri: str
     recipient: RecipientKey
     digest: bytes
     purpose: str | None
+    terms: tuple[AskedTerms, ...] = ()
+    login: bool = False
 
 
 @dataclass(frozen=True, slots=True)

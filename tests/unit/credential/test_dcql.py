@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ownerd.credential.dcql import parse_dcql
 from ownerd.model.errors import InvalidArgument, NotSupported, OwnerdError
-from ownerd.model.request import CredentialQuery, RequestedClaim
+from ownerd.model.query import ClaimQuery, CredentialQuery, Query
 
 GOOD = {
     "credentials": [
@@ -38,13 +38,12 @@ def claims(*entries):
 
 
 def test_one_credential_query_is_read():
-    assert parse_dcql(GOOD) == CredentialQuery(
-        "owner", (RequestedClaim("e", ("email",)), RequestedClaim(None, ("address", "locality")))
-    )
+    claims = (ClaimQuery("e", ("email",)), ClaimQuery(None, ("address", "locality")))
+    assert parse_dcql(GOOD) == Query((CredentialQuery("owner", claims),))
 
 
 def test_paths_that_are_no_claim_of_ours_are_kept():
-    assert parse_dcql(claims({"path": ["iban"]})).claims == (RequestedClaim(None, ("iban",)),)
+    assert parse_dcql(claims({"path": ["iban"]})).credentials[0].claims == (ClaimQuery(None, ("iban",)),)
 
 
 def test_defaults_may_be_spelt_out():
@@ -131,7 +130,7 @@ def test_what_is_not_dcql_is_malformed(value):
     ],
 )
 def test_members_that_no_version_knows_are_ignored_as_the_standard_demands(value):
-    assert parse_dcql(value).claims
+    assert parse_dcql(value).credentials[0].claims
 
 
 def test_members_are_bounded_all_the_same():
@@ -162,4 +161,4 @@ def test_any_json_ends_in_an_error_of_the_table(value):
 @given(json_values)
 def test_any_claims_query_is_read_or_refused(value):
     with contextlib.suppress(OwnerdError):
-        assert parse_dcql(query(claims=value)).claims
+        assert parse_dcql(query(claims=value)).credentials[0].claims

@@ -60,7 +60,7 @@ def verify(presentation, parameters, **changes):
 
 def test_a_provider_reads_exactly_what_was_disclosed(provider_rig, exchange):
     parameters, request, presentation = exchange
-    answer = p.build_response(request, presentation)
+    answer = p.build_response(request, {request.query.credentials[0].id: presentation})
     disclosed = kit.verify_response(answer, parameters, provider_rig.answer_key)
     assert disclosed.claims == SHOWN
     assert disclosed.did == did_jwk(public_members(KEY))
@@ -163,7 +163,7 @@ def test_the_provider_notices_each_rule_that_is_broken(exchange, changes, named)
 
 def test_the_envelope_opens_for_the_requested_key_only(provider_rig, exchange):
     parameters, request, presentation = exchange
-    answer = p.build_response(request, presentation)
+    answer = p.build_response(request, {request.query.credentials[0].id: presentation})
     with pytest.raises(kit.Refused):
         kit.verify_response(answer, parameters, kit.new_encryption_key())
 

@@ -11,7 +11,8 @@ from ownerd.credential.did import did_jwk, parse_did_jwk
 from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members, thumbprint
 from ownerd.model.encoding import format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InternalError, InvalidArgument
-from ownerd.model.request import CredentialQuery, Provider, RecipientKey, Request, RequestedClaim, Trust
+from ownerd.model.query import ClaimQuery, CredentialQuery, Query
+from ownerd.model.request import Provider, RecipientKey, Request, Trust
 
 CLAIMS = [
     (("given_name",), "Jana"),
@@ -24,7 +25,7 @@ CLAIMS = [
 def make_request(recipient: dict, *, state: str | None = "s-1") -> Request:
     return Request(
         provider=Provider(Trust.VERIFIED, "x509_san_dns:shop.example", "shop.example", None, None),
-        query=CredentialQuery("owner", tuple(RequestedClaim(None, path) for path, _ in CLAIMS)),
+        query=Query((CredentialQuery("owner", tuple(ClaimQuery(None, path) for path, _ in CLAIMS)),)),
         nonce="n" * 22,
         state=state,
         response_uri="https://shop.example/cb",
@@ -178,9 +179,9 @@ def test_reserved_repeated_and_nested_claims_are_refused(claims):
 def test_the_response_names_the_query_and_returns_the_state():
     key = new_key()
     request = make_request(public_jwk(key))
-    opened = parse_json_object(open_jwe(p.build_response(request, "a~b~c"), key))
+    opened = parse_json_object(open_jwe(p.build_response(request, {"owner": "a~b~c"}), key))
     assert opened == {"vp_token": {"owner": ["a~b~c"]}, "state": "s-1"}
-    without = parse_json_object(open_jwe(p.build_response(replace(request, state=None), "x"), key))
+    without = parse_json_object(open_jwe(p.build_response(replace(request, state=None), {"owner": "x"}), key))
     assert without == {"vp_token": {"owner": ["x"]}}
 
 

@@ -12,7 +12,8 @@ from tests.rigs.provider import CLIENT_ID, RESPONSE_URI, now_ms
 
 from ownerd.credential.request_object import MAX_REQUEST_BYTES, parse_request, read_request
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported, OwnerdError
-from ownerd.model.request import RequestedClaim, Trust
+from ownerd.model.query import ClaimQuery
+from ownerd.model.request import Trust
 
 
 def test_a_signed_request_is_verified(provider_rig):
@@ -23,7 +24,7 @@ def test_a_signed_request_is_verified(provider_rig):
     assert request.provider.client_id == CLIENT_ID
     assert request.provider.name == "shop.example"
     assert request.provider.key_thumbprint == provider_rig.party.jwk().thumbprint()
-    assert request.query.claims[2] == RequestedClaim(None, ("address", "locality"))
+    assert request.query.credentials[0].claims[2] == ClaimQuery(None, ("address", "locality"))
     assert (request.nonce, request.state) == (parameters["nonce"], parameters["state"])
     assert request.response_uri == RESPONSE_URI
     assert request.recipient.thumbprint == provider_rig.answer_key.thumbprint()

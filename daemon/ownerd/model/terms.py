@@ -1,0 +1,73 @@
+"""Terms: why data is asked for, how long it is kept, who else gets it.
+
+Purposes are terms of the W3C Data Privacy Vocabulary (DPV 2), written ``dpv:NAME``; `PURPOSES` has their plain
+words and is the whole of what is understood. Providers send terms in OpenID4VP ``transaction_data`` of type
+`TERMS_TYPE` (`ownerd.credential.transaction_data`); owners write theirs in their policy (`ownerd.core.policy`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ownerd.model.encoding import Json
+
+TERMS_TYPE: Final = "urn:ownerd:terms:1"
+
+PURPOSES: Final[dict[str, str]] = {
+    "dpv:AccountManagement": "manage your account",
+    "dpv:AgeVerification": "check your age",
+    "dpv:Advertising": "advertising",
+    "dpv:CommunicationManagement": "write to you",
+    "dpv:CustomerCare": "customer care",
+    "dpv:DeliveryOfGoods": "deliver goods to you",
+    "dpv:DirectMarketing": "direct marketing",
+    "dpv:FraudPreventionAndDetection": "prevent and find fraud",
+    "dpv:FulfilmentOfContractualObligation": "fulfil a contract with you",
+    "dpv:FulfilmentOfObligation": "fulfil a legal obligation",
+    "dpv:IdentityVerification": "check who you are",
+    "dpv:Marketing": "marketing",
+    "dpv:OrderManagement": "handle your order",
+    "dpv:PaymentManagement": "handle payment",
+    "dpv:Personalisation": "personalise what you see",
+    "dpv:PublicRelations": "public relations",
+    "dpv:RequestedServiceProvision": "provide the service you asked for",
+    "dpv:ResearchAndDevelopment": "research and development",
+    "dpv:SellDataToThirdParties": "sell your data to others",
+    "dpv:ServiceOptimisation": "improve their service",
+    "dpv:ServicePersonalisation": "personalise the service",
+    "dpv:ServiceProvision": "provide a service",
+    "dpv:ServiceRegistration": "register you for a service",
+    "dpv:TargetedAdvertising": "advertising aimed at you",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Terms of use. ``retention_days`` None: without limit. ``recipients`` are names of third parties; empty: none.
+
+    ``agreement`` is a URI of a roster agreement (IEEE 7012), or None.
+    """
+
+    purposes: tuple[str, ...]
+    retention_days: int | None
+    recipients: tuple[str, ...]
+    agreement: str | None = None
+
+    def members(self) -> dict[str, Json]:
+        """The terms as statements, offers and answers write them."""
+        return {
+            "purpose": list(self.purposes),
+            "retention_days": self.retention_days,
+            "recipients": list(self.recipients),
+            "agreement": self.agreement,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTerms:
+    """A provider's terms: ``credentials`` are the query ids they belong to, ``encoded`` the string that is hashed."""
+
+    terms: Terms
+    credentials: tuple[str, ...]
+    encoded: str
