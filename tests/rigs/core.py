@@ -33,7 +33,7 @@ from ownerd.model.caller import Caller, Confidence, Terminal
 from ownerd.model.errors import PinWrong, TokenMissing, WrongKey
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
-from ownerd.model.token import Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
+from ownerd.model.token import Approval, Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
 
 APP = Caller(":1.7", 1000, "bookshop", Confidence.EXECUTABLE)
 TTY = Terminal("/dev/pts/0", "xterm", "C.UTF-8")
@@ -85,7 +85,7 @@ class FakeToken:
             name=self.name,
         )
 
-    def sign(self, challenge: bytes) -> Fido2Approval:
+    def sign(self, challenge: bytes) -> Approval:
         data = client_data(challenge)
         auth = hashlib.sha256(RP_ID.encode()).digest() + b"\x01" + bytes(4)
         signature = self.key.sign(auth + hashlib.sha256(data).digest(), ec.ECDSA(hashes.SHA256()))

@@ -17,6 +17,7 @@ from ownerd.core import disclosure, enrolment, owner, recovery, setup, token_act
 from ownerd.core.desk import CHANGE_PIN, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
+from ownerd.core.keyslot import APPROVER
 from ownerd.core.ports import Job
 from ownerd.core.service import Pending, Released, Status
 from ownerd.core.session import DeskUi, Session
@@ -50,7 +51,7 @@ class Agent:
         session = self._session
         if await session.store.exists():
             session.journal = await Journal.load(session.store, session.clock, session.rng)
-            self._enrolled = len(await session.keyslots())
+            self._enrolled = len(await session.keyslots()) + len(await session.store.records(APPROVER))
 
     # -- what anyone may know --
 
@@ -67,7 +68,7 @@ class Agent:
             unlocked=vault is not None,
             claims=len(vault.claims) if vault else 0,
             providers=len(vault.providers) if vault else 0,
-            tokens=len(vault.keyslots) if vault else self._enrolled,
+            tokens=len(vault.enrolled) if vault else self._enrolled,
             entries=journal.size if journal else 0,
             pending=len(session.desk.pending()),
         )

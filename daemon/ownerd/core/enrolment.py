@@ -1,8 +1,9 @@
 """Several tokens: enrol another, name, test, remove (DESIGN section 5).
 
-Any enrolled token opens the vault and uses every provider's key. Removing one renews vault, log and opening
-keys without a touch per provider; the last way in cannot be removed. Copies of the files from before still
-open with a removed token.
+Any enrolled token opens the vault and uses every provider's key, but one that only signs: that approves what
+needs no secret of a token, and is no way in. Ways in are made and ended by tokens that open. Removing one renews
+vault, log and opening keys without a touch per provider; the last way in cannot be removed. Copies of the files
+from before still open with a removed token.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ownerd.core import keyslot as keyslots
 from ownerd.core import provider_keys, recovery_code, seal
 from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
-from ownerd.core.keyslot import Keyslot
+from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, statement_values, token_statement
@@ -43,7 +44,7 @@ async def add(
 ) -> dict[str, Json]:
     """Enrol another token: two acts on it, then one on an enrolled token, which approves it."""
     vault, journal = session.require_vault(), session.require_journal()
-    if len(vault.keyslots) >= MAX_TOKENS:
+    if len(vault.enrolled) >= MAX_TOKENS:
         raise NotAllowed(f"{MAX_TOKENS} tokens are enrolled already")
     if name:
         _require_name(name)
@@ -53,18 +54,26 @@ async def add(
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Enrol")
         credential = await make_credential(session, act, token_id, user_verification=user_verification)
-        if credential.id in vault.keyslots:
+        if credential.id in vault.enrolled:
             raise NotAllowed("the token is enrolled already")
         credential = replace(credential, name=name or credential.name)
+        if not credential.opens:  # which the token says only now: the owner decides on that
+            statement = token_statement("token-enrolled", act.caller, tool, info, opens=False)
+            await confirm(session, act, statement, "Enrol")
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
-        slot, _ = await prove(session, act, credential, draft.challenge, vault)
+        slot: Enrolled
+        if credential.opens:
+            slot, _ = await prove(session, act, credential, draft.challenge, vault)
+        else:
+            slot = Approver(credential)
+            await session.touch(act, slot, draft.challenge, [])
         approver = await session.locate(act, vault.keyslots)
         answer = await session.touch(act, approver, draft.challenge, [])
         entry = await journal.append(
             draft,
             approval=answer.approval,
-            put=lambda seq: [keyslots.format_keyslot(replace(slot, since=seq))],
+            put=lambda seq: [vault.token_record(replace(slot, since=seq))],
             apply=vault.apply,
         )
     return {"entry": entry, "token": shown(credential)}
@@ -81,10 +90,17 @@ async def require_present(session: Session, token_id: str) -> TokenInfo:
 async def make_credential(
     session: Session, act: Act, token_id: str, *, user_verification: bool
 ) -> TokenCredential:
-    """Make the credential on a token. Raises `Unsupported` for one that opens nothing."""
+    """Make the credential on a token, which may be one that only signs."""
     async with session.desk.touch(act) as needed:
         ui = DeskUi(session.desk, act, needed)
-        credential = await session.tokens.enrol(token_id, user_verification=user_verification, ui=ui)
+        return await session.tokens.enrol(token_id, user_verification=user_verification, ui=ui)
+
+
+async def make_way_in(
+    session: Session, act: Act, token_id: str, *, user_verification: bool
+) -> TokenCredential:
+    """Make the credential on a token that must open the vault. Raises `Unsupported` for one that only signs."""
+    credential = await make_credential(session, act, token_id, user_verification=user_verification)
     if not credential.opens:
         raise Unsupported("the token only signs; it cannot open a vault")
     return credential
@@ -108,56 +124,64 @@ async def prove(
 async def rename(session: Session, act: Act, tool: str, token_id: str, name: str) -> dict[str, Json]:
     """Give an enrolled token another name: one touch."""
     vault, journal = session.require_vault(), session.require_journal()
-    keyslot = _enrolled(vault, token_id)
-    named = replace(keyslot, credential=replace(keyslot.credential, name=_require_name(name)))
-    statement = token_statement("token-named", act.caller, tool, shown(keyslot.credential), name=name)
+    token = _enrolled(vault, token_id)
+    named = replace(token, credential=replace(token.credential, name=_require_name(name)))
+    statement = token_statement("token-named", act.caller, tool, shown(token.credential), name=name)
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Yes, rename")
-        approver = await session.locate(act, vault.keyslots)
+        approver = await session.locate(act, vault.enrolled)
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_CHANGE, values)
         answer = await session.touch(act, approver, draft.challenge, [])
-        put = [keyslots.format_keyslot(named)]
+        put = [vault.token_record(named)]
         entry = await journal.append(draft, approval=answer.approval, put=put, apply=vault.apply)
     return {"entry": entry}
 
 
 async def test(session: Session, act: Act, tool: str, token_id: str) -> dict[str, Json]:
-    """Let one token show that it opens the vault: a touch on that very token."""
+    """Let one token show that it opens the vault, or signs where it does no more: a touch on that very token."""
     vault, journal = session.require_vault(), session.require_journal()
-    keyslot = _enrolled(vault, token_id)
-    statement = token_statement("token-tested", act.caller, tool, shown(keyslot.credential))
+    token = _enrolled(vault, token_id)
+    statement = token_statement(
+        "token-tested", act.caller, tool, shown(token.credential), **_only_signs(token)
+    )
+    handles = [token.slot.handle] if isinstance(token, Keyslot) else []
+    act.purpose = "test that it opens the vault" if handles else "test that it signs"
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Test")
-        present = await session.locate(act, {keyslot.id: keyslot})
+        present = await session.locate(act, {token.id: token})
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_READ, values)
-        answer = await session.touch(act, present, draft.challenge, [keyslot.slot.handle])
-        opens = keyslots.open_vault_key(keyslot, answer.secrets[0]) == vault.root
+        answer = await session.touch(act, present, draft.challenge, handles)
+        opens = isinstance(token, Keyslot) and keyslots.open_vault_key(token, answer.secrets[0]) == vault.root
         await journal.append(draft, approval=answer.approval)
     return {"id": token_id, "opens": opens}
 
 
 async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[str, Json]:
-    """Remove a token and renew the keys: two touches of a token that stays, where there is another.
+    """Remove a token and renew the keys: two touches of a token that opens and stays.
 
-    Raises `NotAllowed` for the last way in.
+    One that only signs has had no key: it takes one touch. Raises `NotAllowed` for the last way in.
     """
     vault, journal = session.require_vault(), session.require_journal()
-    keyslot = _enrolled(vault, token_id)
+    token = _enrolled(vault, token_id)
     staying = {one.id: one for one in vault.keyslots.values() if one.id != token_id}
     if not staying:
-        raise NotAllowed("this is the last token; enrol another first")
-    statement = token_statement("token-removed", act.caller, tool, shown(keyslot.credential))
+        raise NotAllowed("this is the last token that opens the vault; enrol another first")
+    statement = token_statement(
+        "token-removed", act.caller, tool, shown(token.credential), **_only_signs(token)
+    )
     values = statement_values(statement, act.caller)
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Yes, remove")
         approver = await session.locate(act, staying)
         draft = journal.draft(Kind.TOKEN_REMOVED, values, {"token": token_id})
         answer = await session.touch(act, approver, draft.challenge, [])
-        gone = [(keyslots.KIND, token_id)]
+        gone = [(keyslots.KIND if token.credential.opens else keyslots.APPROVER, token_id)]
         gone += [(provider_keys.KIND, copy) for copy in vault.copies if copy.endswith(f"/{token_id}")]
         entry = await journal.append(draft, approval=answer.approval, delete=gone, apply=vault.apply)
+        if not token.credential.opens:
+            return {"entry": entry, "rotated": False}
         verifier_key = await rotate(session, act, approver, values)
     return {"entry": entry, "rotated": True, "verifier_key": verifier_key}
 
@@ -204,7 +228,7 @@ def listing(vault: Vault, present: set[str]) -> dict[str, Json]:
                 "opens": one.credential.opens,
                 "present": one.id in present,
             }
-            for one in vault.keyslots.values()
+            for one in vault.enrolled.values()
         ],
         "recovery": None
         if recovery is None
@@ -221,11 +245,16 @@ async def confirm(session: Session, act: Act, statement: Statement, verb: str) -
     await session.desk.confirm(act, text, verb)
 
 
-def _enrolled(vault: Vault, token_id: str) -> Keyslot:
+def _enrolled(vault: Vault, token_id: str) -> Enrolled:
     try:
-        return vault.keyslots[token_id]
+        return vault.enrolled[token_id]
     except KeyError as error:
         raise NotFound("no such token is enrolled") from error
+
+
+def _only_signs(token: Enrolled) -> dict[str, Json]:
+    """What a statement says besides of a token that only signs."""
+    return {} if token.credential.opens else {"opens": False}
 
 
 def _require_name(name: str) -> str:

@@ -115,10 +115,22 @@ def _token(statement: dict[str, Json]) -> list[str]:
     token = statement["token"]
     name = _text(token["name"], _MAX_NAME)
     software = " (software: no protection against programs of yours)" if token["software"] else ""
+    only_signs = statement.get("opens") is False
     match statement["kind"]:
         case "token-enrolled":
             title = "Enrol another token."
             rest = [f"Token: {name}{software}", "It will open your vault and use the key of every provider."]
+            if only_signs:
+                title = "Enrol a token that only signs."
+                rest[1] = (
+                    "It approves while your vault is open. It is no way in: it opens neither vault nor keys."
+                )
+        case "token-removed" if only_signs:
+            title = "Remove a token that only signs (one touch)."
+            rest = [
+                f"Token: {name}",
+                "It no longer approves. It has never opened anything, so no key changes.",
+            ]
         case "token-removed":
             title = "Remove a token, and renew the keys of vault and ledger (two touches)."
             rest = [
@@ -128,6 +140,9 @@ def _token(statement: dict[str, Json]) -> list[str]:
         case "token-named":
             title = "Give a token another name."
             rest = [f"Token: {name}", f"New name: {_text(statement['name'], _MAX_NAME)}"]
+        case "token-tested" if only_signs:
+            title = "Test a token that only signs: it must approve."
+            rest = [f"Token: {name}"]
         case "token-tested":
             title = "Test a token: a touch on it must open the vault."
             rest = [f"Token: {name}"]

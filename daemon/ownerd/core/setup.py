@@ -35,9 +35,7 @@ async def set_up(
         if session.journal is not None or await session.store.exists():
             raise NotAllowed("there is a vault already")
         rng = session.rng
-        credential = await enrolment.make_credential(
-            session, act, token_id, user_verification=user_verification
-        )
+        credential = await enrolment.make_way_in(session, act, token_id, user_verification=user_verification)
 
         vault_key = Secret(rng(seal.KEY_BYTES))
         log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))

@@ -23,13 +23,12 @@ CHANGES: Final = {
 async def read(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:
     """List what is enrolled (names and dates only: no touch), or test one token with a touch on it."""
     if message.members["what"] == "token":
-        act.purpose = "test that it opens the vault"
         return await enrolment.test(session, act, message.tool, _text(message, "id"))
     vault = session.require_vault()
     present: set[str] = set()
-    for keyslot in vault.keyslots.values():
+    for token in vault.enrolled.values():
         try:
-            present.add((await session.tokens.locate([keyslot.credential])).id)
+            present.add((await session.tokens.locate([token.credential])).id)
         except TokenError:
             continue
     return enrolment.listing(vault, present)
