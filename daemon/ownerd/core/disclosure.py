@@ -28,7 +28,8 @@ from ownerd.model.claim import claim_path
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import NotAllowed, TokenMissing
 from ownerd.model.names import Kind, Progress
-from ownerd.model.request import Offer, Provider, Request, Trust
+from ownerd.model.offer import Offer
+from ownerd.model.request import Provider, Request, Trust
 from ownerd.model.token import SecretHandle, TokenAnswer
 
 

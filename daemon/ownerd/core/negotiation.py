@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ownerd.model.claim import Claim, claim_name
-from ownerd.model.request import Offer, OfferedClaim, Request
+from ownerd.model.offer import Offer, OfferedClaim, OfferedCredential
+from ownerd.model.request import Request
 
 
 def negotiate(request: Request, catalogue: Mapping[str, Claim], without: Collection[str] = ()) -> Offer:
@@ -25,4 +26,5 @@ def negotiate(request: Request, catalogue: Mapping[str, Claim], without: Collect
             missing[name] = None
         else:
             offered[name] = OfferedClaim(name, claim.value, claim.version, claim.source)
-    return Offer(request, tuple(offered.values()), tuple(missing), tuple(withheld))
+    credential = OfferedCredential(request.query.credentials[0].id, tuple(offered))
+    return Offer(request, (credential,), tuple(offered.values()), tuple(missing), tuple(withheld))

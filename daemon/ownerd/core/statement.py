@@ -14,7 +14,7 @@ from ownerd.credential.presentation import Prepared, statement_part
 from ownerd.model.caller import Caller
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.names import Kind
-from ownerd.model.request import Offer
+from ownerd.model.offer import Offer
 
 Statement = dict[str, Json]
 

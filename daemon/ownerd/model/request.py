@@ -1,4 +1,4 @@
-"""A provider's request after verification, and the offer that answers it.
+"""A provider's request after verification.
 
 `Request` is only made by `ownerd.credential` from bytes that passed every check; nothing here is claimed.
 """
@@ -65,23 +65,3 @@ class Request:
     purpose: str | None
     terms: tuple[AskedTerms, ...] = ()
     login: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedClaim:
-    """One claim that would go, with the version of it that would go."""
-
-    name: str
-    value: Json
-    version: int
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What negotiation yields: claims that would go; names asked but not in the vault, or held back."""
-
-    request: Request
-    claims: tuple[OfferedClaim, ...]
-    missing: tuple[str, ...]
-    withheld: tuple[str, ...] = ()

@@ -1,0 +1,92 @@
+"""The owner's policy as values: what `ownerd.core.policy` reads from the owner's text, and what it decides.
+
+A policy is sealed in the vault and changes by a touch only. Rules are tried in the order of the text; the first
+that matches decides; a claim that no rule matches is `Action.ASK`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ownerd.model.request import Trust
+from ownerd.model.terms import Terms
+
+MAX_GRANT_DAYS: Final = 30
+
+
+class Action(StrEnum):
+    """What happens to one asked claim. Nothing but a grant ever leaves without a prompt and a touch."""
+
+    ALLOW = "allow"
+    GRANT = "grant"
+    SUBSTITUTE = "substitute"
+    REFUSE = "refuse"
+    ASK = "ask"
+
+
+class Substitute(StrEnum):
+    """What goes in place of a claim."""
+
+    ALIAS = "alias"  # an address for this provider alone
+    VALUE = "value"  # the value that stands in the rule
+    CLAIM = "claim"  # another claim, derived or plain, named in the rule
+    LATER = "later"  # nothing now: "ask again when you need it"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantLimits:
+    """How far a grant goes: ``days`` ≤ `MAX_GRANT_DAYS`, ``count`` uses in all, at most ``per_hour`` of them."""
+
+    days: int
+    count: int
+    per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``number`` counts from 1 in the text; a None matches everything.
+
+    ``provider`` is a DNS name, ``*.`` and a DNS name for everything below it, or a full client_id. ``trust`` is the
+    lowest level that the rule serves. ``claims`` are claim names or ``address.*``. ``detail`` belongs to
+    `Substitute`: the value of VALUE, the claim name of CLAIM.
+    """
+
+    number: int
+    action: Action
+    provider: str | None = None
+    trust: Trust | None = None
+    purpose: str | None = None
+    claims: tuple[str, ...] | None = None
+    substitute: Substitute | None = None
+    detail: str | None = None
+    grant: GrantLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailAlias:
+    """How mail aliases are made: ``mailbox`` with plus-addressing (user+TAG@host), or TAG@``domain``."""
+
+    mailbox: str | None = None
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A whole policy. ``terms`` are the owner's own, by DPV purpose; key None is for every other purpose."""
+
+    text: str = ""
+    rules: tuple[Rule, ...] = ()
+    terms: tuple[tuple[str | None, Terms], ...] = ()
+    alias: MailAlias | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy says of one claim, and ``why`` in one plain sentence that names the rule."""
+
+    claim: str
+    action: Action
+    rule: Rule | None
+    why: str
