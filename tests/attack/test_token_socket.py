@@ -247,8 +247,8 @@ listener.listen(8)
 print("listening", flush=True)
 while True:
     connection, _ = listener.accept()
-    connection.recv(65)
-    print("heard", flush=True)
+    if connection.recv(65):
+        print("heard", flush=True)
 """
 
 

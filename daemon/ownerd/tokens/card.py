@@ -9,10 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from threading import Event
 from typing import Any, Final
 
-from fido2.ctap import CtapDevice
+from fido2.ctap import STATUS, CtapDevice
+from fido2.ctap2.base import Ctap2
 from fido2.pcsc import CtapPcscDevice
 from smartcard import System
 from smartcard.Exceptions import NoCardException, SmartcardException
@@ -25,6 +28,7 @@ from ownerd.tokens.limit import Limit
 
 MAX_MORE_DATA: Final = 64
 _SW1_MORE_DATA: Final = 0x61
+_GET_INFO: Final = bytes([Ctap2.CMD.GET_INFO])
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,7 @@ def open_card(reader: Any, limit: Limit) -> CtapDevice:
     connection = BoundedCard(reader.createConnection(), limit)
     opened = False
     try:
-        device = CtapPcscDevice(connection, str(reader.name))
+        device = ProbedDevice(connection, str(reader.name))
         opened = True
     except NoCardException as error:
         raise TokenMissing("no card in the reader") from error
@@ -69,6 +73,29 @@ def open_card(reader: Any, limit: Limit) -> CtapDevice:
             with suppress(SmartcardException):
                 connection.disconnect()
     return device
+
+
+class ProbedDevice(CtapPcscDevice):
+    """Asks getInfo once: python-fido2 probes with it as it opens, and its `Ctap2` asks the same again."""
+
+    _probe: bytes | None = None
+    _probed = False
+
+    def call(
+        self,
+        cmd: int,
+        data: bytes = b"",
+        event: Event | None = None,
+        on_keepalive: Callable[[STATUS], None] | None = None,
+    ) -> bytes:
+        """Send a command; the first getInfo's answer serves twice."""
+        probe, self._probe = self._probe, None
+        if probe is not None and data == _GET_INFO:
+            return probe
+        answer: bytes = super().call(cmd, data, event, on_keepalive)
+        if not self._probed and data == _GET_INFO:
+            self._probed, self._probe = True, answer
+        return answer
 
 
 class BoundedCard:

@@ -90,10 +90,10 @@ class Fido2Tokens:
         async with self._holds.hold(candidate) as hold:
             info = await hold.step(Session.describe)
             await hold.step(Session.require_supported)
-            options = hold.options
+            always_verifies = await hold.step(Session.always_verifies)
             if user_verification and not info.has_pin:
                 raise Unsupported("the token has no PIN; set one first, or enrol it without")
-            if options.get("alwaysUv") is True and not user_verification:
+            if always_verifies and not user_verification:
                 raise PinNeeded("the token always asks for its PIN; enrol it with PIN")
             if not info.has_pin:
                 return await self._make(hold, info, ui, user_verification=False)
@@ -170,6 +170,10 @@ class Fido2Tokens:
             return await self._looker.run(lambda: sight(candidate), Limit(), self._step_timeout_seconds)
         except StepTimeout:
             return None
+
+    async def make_keys(self, *_: object, **__: object) -> None:
+        """Raise `Unsupported`: its credential is made by `enrol`."""
+        raise Unsupported("this kind of token makes its keys when it is enrolled")
 
     async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
         """Change a PIN or set the first one; see `TokenPort.change_pin`.

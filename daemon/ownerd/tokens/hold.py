@@ -21,29 +21,29 @@ CLOSE_SECONDS: Final = 1.0
 
 
 class Hold:
-    """One token, held open. `step` runs one method of its `Session`."""
+    """One token, ours alone. `step` runs one method of its `Session`; the first one opens it."""
 
     def __init__(self, candidate: Candidate, worker: Worker, step_timeout_seconds: float) -> None:
         self.candidate = candidate
-        self.options: dict[str, bool] = {}
         self._worker = worker
         self._limit = Limit()
         self._session = Session(candidate, self._limit)
         self._step_timeout_seconds = step_timeout_seconds
 
-    async def open(self) -> None:
-        """Open the session. Raises `Busy` when another program blocks the transport."""
-        self.options = await self.step(Session.open)
-
     async def step(self, work: Callable[[Session], T], *, touch_seconds: float | None = None) -> T:
         """Run ``work`` on the token's thread.
 
         Raises `TouchTimeout` after ``touch_seconds``, or without a touch `ProtocolBroken` (`Busy` when the thread
-        still hangs in the transport) after the step timeout; besides that what ``work`` raises.
+        still hangs in the transport) after the step timeout; besides that what opening and ``work`` raise.
         """
         seconds = self._step_timeout_seconds if touch_seconds is None else touch_seconds
+
+        def opened() -> T:
+            self._session.open()
+            return work(self._session)
+
         try:
-            return await self._worker.run(lambda: work(self._session), self._limit, seconds)
+            return await self._worker.run(opened, self._limit, seconds)
         except StepTimeout as error:
             if isinstance(error.__cause__, PinWrong | PinBlocked | Busy):
                 raise error.__cause__ from error
@@ -97,7 +97,7 @@ class Holds:
 
     @asynccontextmanager
     async def hold(self, candidate: Candidate) -> AsyncIterator[Hold]:
-        """Hold a token open. Raises `Busy` when it does not come free in time, and what opening raises."""
+        """Hold a token. Raises `Busy` when it does not come free in time."""
         token = self._tokens.setdefault(candidate.id, _Token(Worker(f"ownerd-{candidate.id}")))
         try:
             async with asyncio.timeout(self._step_timeout_seconds):
@@ -109,7 +109,6 @@ class Holds:
                 raise Busy("the token has not come back from an earlier operation")
             hold = Hold(candidate, token.worker, self._step_timeout_seconds)
             try:
-                await hold.open()
                 yield hold
             finally:
                 await hold.close()

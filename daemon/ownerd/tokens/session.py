@@ -55,17 +55,16 @@ class Session:
 
     # -- holding --
 
-    def open(self) -> dict[str, bool]:
-        """Open the device, read its getInfo, return its options.
-
-        Raises `Unsupported` for a token without CTAP2.
-        """
+    def open(self) -> None:
+        """Open the device and read its getInfo; nothing when that is done. Raises `Unsupported` without CTAP2."""
+        if self._opened is not None:
+            return
+        assert self._device is None, "opening failed before"
         with as_token_errors():
             self._device = AnswerGuard(self._candidate.open(self._limit))
             if not self._device.capabilities & CAPABILITY.CBOR:
                 raise Unsupported("the token has no CTAP2")
             self._opened = Ctap(self._device)
-            return dict(self._opened.info.options)
 
     def close(self) -> None:
         """Close the device. A token that is gone already is as good as closed."""
@@ -85,6 +84,10 @@ class Session:
         return self._opened
 
     # -- without touch, without PIN --
+
+    def always_verifies(self) -> bool:
+        """Whether the token asks for its PIN at every use (getInfo alwaysUv)."""
+        return self.info.options.get("alwaysUv") is True
 
     def describe(self) -> TokenInfo:
         """What the token says of itself; the retry counter is read without using a try."""
