@@ -35,7 +35,6 @@ from ownerd.model.errors import (
     Unsupported,
     WrongKey,
 )
-from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenCredential
 from ownerd.tokens.all_tokens import AllTokens
 from ownerd.tokens.fido2_port import Fido2Tokens
@@ -436,7 +435,9 @@ def test_an_empty_card_gets_keys_with_its_management_key_and_needs_no_certificat
         (info,) = await tokens.present()
         with pytest.raises(KeysMissing):
             await tokens.enrol(info.id, user_verification=True, ui=FakeUi())
-        await tokens.generate_keys(info.id, Secret(rig.applet.management[1]))
+        ui = FakeUi(management=rig.applet.management[1])
+        await tokens.make_keys(info.id, "P-256", keep=[], ui=ui)
+        assert ui.names == ["new keys", "management key"]
         credential = await tokens.enrol(info.id, user_verification=True, ui=FakeUi())
         answer = await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
         verify_card(answer.approval, CHALLENGE, credential)

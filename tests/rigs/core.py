@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.core.agent import Agent
 from ownerd.core.desk import Desk
-from ownerd.core.ports import Job, Progress
+from ownerd.core.ports import MAX_PIN_BYTES, Job, Progress
 from ownerd.core.records import read_entries
 from ownerd.core.seal import key_check
 from ownerd.core.session import Session
@@ -30,7 +30,7 @@ from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members,
 from ownerd.ledger.approval import client_data
 from ownerd.ledger.verify import verify_ledger
 from ownerd.model.caller import Caller, Confidence, Terminal
-from ownerd.model.errors import PinWrong, TokenMissing, WrongKey
+from ownerd.model.errors import InvalidArgument, PinWrong, TokenMissing, Unsupported, WrongKey
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import Approval, Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
@@ -109,6 +109,9 @@ class FakeTokens:
         ui.touch_needed(token.info, 30.0)
         return token.credential
 
+    async def make_keys(self, token_id, algorithm, *, keep, ui):
+        raise Unsupported("makes none")
+
     async def change_pin(self, token_id, *, ui):
         token = next((one for one in self.tokens if one.name == token_id and one.plugged), None)
         if token is None:
@@ -156,9 +159,12 @@ class ScriptedOwner:
     def can_prompt(self, terminal: Terminal | None) -> bool:
         return terminal is not None or self.has_display
 
-    async def pin(self, terminal, *, description, timeout_seconds) -> Secret:
+    async def pin(self, terminal, *, description, timeout_seconds, max_bytes=MAX_PIN_BYTES) -> Secret:
         self.shown.append(description)
-        return Secret(self.pins.pop(0) if self.pins else b"1234")
+        typed = self.pins.pop(0) if self.pins else b"1234"
+        if len(typed) > max_bytes:
+            raise InvalidArgument("too long")
+        return Secret(typed)
 
     async def confirm(self, terminal, *, description, approve_label, refuse_label, timeout_seconds) -> bool:
         # A prompt on a terminal is answered by the first letter of what is meant.

@@ -64,7 +64,9 @@ class FakePrompt:
     def can_prompt(self, terminal: Terminal | None) -> bool:
         return self.available
 
-    async def pin(self, terminal: Terminal | None, *, description: str, timeout_seconds: float) -> Secret:
+    async def pin(
+        self, terminal: Terminal | None, *, description: str, timeout_seconds: float, max_bytes: int = 63
+    ) -> Secret:
         answer = await self._answer(Shown("pin", terminal, description), self.pin_text)
         if answer is None or answer is False:
             raise Dismissed("the PIN prompt was closed")

@@ -18,6 +18,7 @@ from tests.rigs.pcsc import NfcToken
 from tests.rigs.softtoken import InProcessDevice, Person, SoftTokenProcess, make_authenticator
 
 from ownerd.core.seal import key_check
+from ownerd.model.errors import Dismissed
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo, Transport
 from ownerd.softtoken.authenticator import Authenticator
@@ -38,6 +39,8 @@ class FakeUi:
 
     pins: list[bytes] = field(default_factory=lambda: [PIN] * 9)
     new_pins: list[bytes] = field(default_factory=list)
+    management: bytes = b""
+    agrees: bool = True
     events: list[tuple[str, Any]] = field(default_factory=list)
     while_typing: Callable[[], None] = lambda: None
 
@@ -52,6 +55,18 @@ class FakeUi:
         await asyncio.sleep(0)
         self.while_typing()
         return Secret(self.new_pins.pop(0))
+
+    async def confirm_new_keys(self, token: TokenInfo, shown: Sequence[str]) -> None:
+        self.events.append(("new keys", list(shown)))
+        await asyncio.sleep(0)
+        if not self.agrees:
+            raise Dismissed("the owner refused")
+
+    async def management_key(self, token: TokenInfo) -> Secret:
+        self.events.append(("management key", token))
+        await asyncio.sleep(0)
+        self.while_typing()
+        return Secret(self.management)
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         self.events.append(("touch", timeout_seconds))

@@ -23,14 +23,15 @@ from ownerd.core.service import Pending, Released, Status
 from ownerd.core.session import DeskUi, Session
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
-from ownerd.model.encoding import Json
-from ownerd.model.errors import Cancelled, InternalError, InvalidArgument, OwnerdError
+from ownerd.model.errors import Cancelled, InternalError, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
 _READ: Final = frozenset({"what", "names", "id", "start", "count", "seq"})
-_CHANGE: Final = frozenset({"change", "claims", "names", "token", "user_verification", "name", "id"})
-_SETUP: Final = frozenset({"token", "user_verification"})
+_CHANGE: Final = frozenset(
+    {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id"}
+)
+_SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
 
 
 class Agent:
@@ -115,10 +116,8 @@ class Agent:
         """Make the vault and enrol the first token."""
         async with self._act("setup", caller, job) as act:
             message = owner.open_message(sealed, self._key, _SETUP)
-            token, verified = _token_choice(message.members)
-            entry, verifier_key, credential = await setup.set_up(
-                self._session, act, token, user_verification=verified
-            )
+            choice = enrolment.parse_choice(message.members)
+            entry, verifier_key, credential = await setup.set_up(self._session, act, choice)
             token_shown = enrolment.shown(credential)
             return message.answer({"entry": entry, "verifier_key": verifier_key, "token": token_shown})
 
@@ -158,10 +157,8 @@ class Agent:
         try:
             async with self._act("recover", caller, job) as act:
                 message = owner.open_message(sealed, self._key, _SETUP)
-                token, verified = _token_choice(message.members)
-                outcome = await recovery.recover(
-                    session, act, message.tool, token, user_verification=verified
-                )
+                choice = enrolment.parse_choice(message.members)
+                outcome = await recovery.recover(session, act, message.tool, choice)
                 return message.answer(outcome)
         finally:
             if session.vault is None and session.journal is not None and session.journal.has_keys:
@@ -223,10 +220,3 @@ class Agent:
         journal = self._session.journal
         if journal is not None:
             await self._failures.record(journal, act, error)
-
-
-def _token_choice(members: dict[str, Json]) -> tuple[str, bool]:
-    token, verified = members.get("token"), members.get("user_verification")
-    if not isinstance(token, str) or not isinstance(verified, bool):
-        raise InvalidArgument("the message names no token or no mode")
-    return token, verified

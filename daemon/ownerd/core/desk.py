@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from ownerd.core.ports import PIN_TRIES_AT_RISK, Clock, Job, PromptPort
+from ownerd.core.ports import MAX_PIN_BYTES, PIN_TRIES_AT_RISK, Clock, Job, PromptPort
 from ownerd.core.service import Pending
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.clock import format_time
@@ -241,11 +241,13 @@ class Desk:
         if not shown:
             raise Dismissed("the owner stopped")
 
-    async def ask(self, act: Act, question: str) -> Secret:
+    async def ask(self, act: Act, question: str, *, max_bytes: int = MAX_PIN_BYTES) -> Secret:
         """Let the owner type something that is not echoed. Raises `Dismissed`, `TimedOut`."""
         terminal = await self._terminal(act)
         act.report(Progress.WAITING_FOR_OWNER)
-        return await self._prompts.pin(terminal, description=question, timeout_seconds=self._wait_seconds)
+        return await self._prompts.pin(
+            terminal, description=question, timeout_seconds=self._wait_seconds, max_bytes=max_bytes
+        )
 
     @asynccontextmanager
     async def touch(self, act: Act) -> AsyncIterator[Callable[[TokenInfo, float], None]]:

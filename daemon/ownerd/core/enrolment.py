@@ -8,8 +8,8 @@ from before still open with a removed token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,10 +28,29 @@ from ownerd.ledger.facts import format_token
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotFound, Unsupported
 from ownerd.model.names import Kind
-from ownerd.model.token import TokenAnswer, TokenCredential, TokenInfo
+from ownerd.model.token import CurveName, TokenAnswer, TokenCredential, TokenInfo
 
 MAX_TOKENS: Final = 16
 MAX_NAME_CHARS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The present token to enrol, in which mode, and the curve on which its keys are made first, if at all."""
+
+    token_id: str
+    user_verification: bool
+    make_keys: CurveName | None = None
+
+
+def parse_choice(members: dict[str, Json]) -> Choice:
+    """Read ``token``, ``user_verification`` and ``make_keys`` of a tool's message. Raises `InvalidArgument`."""
+    token, verified, curve = (members.get(name) for name in ("token", "user_verification", "make_keys"))
+    if not isinstance(token, str) or not isinstance(verified, bool):
+        raise InvalidArgument("the message names no token or no mode")
+    if curve not in (None, "P-256", "P-384"):
+        raise InvalidArgument("keys are made on P-256 or P-384")
+    return Choice(token, verified, curve)
 
 
 def shown(credential: TokenCredential) -> dict[str, Json]:
@@ -39,21 +58,19 @@ def shown(credential: TokenCredential) -> dict[str, Json]:
     return {"id": credential.id, "name": credential.name, "software": credential.software}
 
 
-async def add(
-    session: Session, act: Act, tool: str, token_id: str, *, user_verification: bool, name: str | None
-) -> dict[str, Json]:
+async def add(session: Session, act: Act, tool: str, choice: Choice, *, name: str | None) -> dict[str, Json]:
     """Enrol another token: two acts on it, then one on an enrolled token, which approves it."""
     vault, journal = session.require_vault(), session.require_journal()
     if len(vault.enrolled) >= MAX_TOKENS:
         raise NotAllowed(f"{MAX_TOKENS} tokens are enrolled already")
     if name:
         _require_name(name)
-    chosen = await require_present(session, token_id)
+    chosen = await require_present(session, choice.token_id)
     info: dict[str, Json] = {"id": chosen.id, "name": name or chosen.name, "software": chosen.software}
     statement = token_statement("token-enrolled", act.caller, tool, info)
     async with session.desk.turn(act):
         await confirm(session, act, statement, "Enrol")
-        credential = await make_credential(session, act, token_id, user_verification=user_verification)
+        credential = await make_credential(session, act, choice, vault.enrolled.values())
         if credential.id in vault.enrolled:
             raise NotAllowed("the token is enrolled already")
         credential = replace(credential, name=name or credential.name)
@@ -88,19 +105,25 @@ async def require_present(session: Session, token_id: str) -> TokenInfo:
 
 
 async def make_credential(
-    session: Session, act: Act, token_id: str, *, user_verification: bool
+    session: Session, act: Act, choice: Choice, enrolled: Iterable[Enrolled]
 ) -> TokenCredential:
-    """Make the credential on a token, which may be one that only signs."""
+    """Make the credential on a token, which may be one that only signs; its keys first, where that was chosen.
+
+    Keys of tokens that are ``enrolled`` are not replaced: `NotAllowed`.
+    """
     async with session.desk.touch(act) as needed:
         ui = DeskUi(session.desk, act, needed)
-        return await session.tokens.enrol(token_id, user_verification=user_verification, ui=ui)
+        if choice.make_keys is not None:
+            keep = [token.credential for token in enrolled]
+            await session.tokens.make_keys(choice.token_id, choice.make_keys, keep=keep, ui=ui)
+        return await session.tokens.enrol(choice.token_id, user_verification=choice.user_verification, ui=ui)
 
 
 async def make_way_in(
-    session: Session, act: Act, token_id: str, *, user_verification: bool
+    session: Session, act: Act, choice: Choice, enrolled: Iterable[Enrolled]
 ) -> TokenCredential:
-    """Make the credential on a token that must open the vault. Raises `Unsupported` for one that only signs."""
-    credential = await make_credential(session, act, token_id, user_verification=user_verification)
+    """As `make_credential`, on a token that must open the vault. Raises `Unsupported` for one that only signs."""
+    credential = await make_credential(session, act, choice, enrolled)
     if not credential.opens:
         raise Unsupported("the token only signs; it cannot open a vault")
     return credential

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from ownerd.model.caller import Terminal
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
-from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
+from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 
 # -- world --
 
@@ -35,6 +35,8 @@ class Rng(Protocol):
 
 # With so few tries left a PIN is asked for only to change it, once the owner has confirmed.
 PIN_TRIES_AT_RISK: Final = 2
+# The longest PIN that a token can have (CTAP 2.1, section 6.5.1).
+MAX_PIN_BYTES: Final = 63
 
 
 class TokenUi(Protocol):
@@ -45,6 +47,18 @@ class TokenUi(Protocol):
 
     async def new_pin(self, token: TokenInfo) -> Secret:
         """Return a new PIN that the owner typed twice alike. Raises `Dismissed`, `TimedOut`, `PinUnfit`."""
+
+    async def confirm_new_keys(self, token: TokenInfo, shown: Sequence[str]) -> None:
+        """Return once the owner has agreed that the keys of a card are replaced, ``shown`` ones (slots) too.
+
+        Raises `Dismissed` or `TimedOut`.
+        """
+
+    async def management_key(self, token: TokenInfo) -> Secret:
+        """Return the card's management key, 16, 24 or 32 bytes, that the owner typed now.
+
+        Raises `Dismissed`, `TimedOut`, `ManagementKeyWrong`.
+        """
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         """Say that a touch is wanted. Called before the command goes to the token."""
@@ -61,6 +75,16 @@ class TokenPort(Protocol):
 
     async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
         """Make a credential for `names.RP_ID` with hmac-secret on the token (one touch)."""
+
+    async def make_keys(
+        self, token_id: str, algorithm: CurveName, *, keep: Sequence[TokenCredential], ui: TokenUi
+    ) -> None:
+        """Make new keys on a present card in place of all that it has, for the next `enrol` of it.
+
+        The owner confirms first and then types the management key; until both are done and the card has taken
+        the key, nothing on it changes. Raises `NotAllowed` for the card of one of ``keep``, `ManagementKeyWrong`,
+        and `Unsupported` where ownerd makes no keys.
+        """
 
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """Return the first of ``credentials`` whose token is present, asking the token, without a touch.
@@ -99,8 +123,18 @@ class PromptPort(Protocol):
     def can_prompt(self, terminal: Terminal | None) -> bool:
         """Whether a prompt can be shown on ``terminal``, or (None) on a display."""
 
-    async def pin(self, terminal: Terminal | None, *, description: str, timeout_seconds: float) -> Secret:
-        """Ask for a PIN. Raises `Dismissed` or `TimedOut`; cancelling closes the prompt."""
+    async def pin(
+        self,
+        terminal: Terminal | None,
+        *,
+        description: str,
+        timeout_seconds: float,
+        max_bytes: int = MAX_PIN_BYTES,
+    ) -> Secret:
+        """Ask for a PIN, or another secret of up to ``max_bytes``.
+
+        Raises `Dismissed`, `TimedOut`, `InvalidArgument` (out of bounds); cancelling closes the prompt.
+        """
 
     async def confirm(
         self,

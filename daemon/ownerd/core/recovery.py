@@ -13,6 +13,7 @@ from ownerd.core import enrolment, provider_keys
 from ownerd.core import keyslot as keyslots
 from ownerd.core import recovery_code as codes
 from ownerd.core.desk import Act
+from ownerd.core.enrolment import Choice
 from ownerd.core.ports import Record
 from ownerd.core.recovery_code import RecoveryKeys, RecoverySlot
 from ownerd.core.session import Session
@@ -79,15 +80,13 @@ async def _show(session: Session, act: Act, code: Secret) -> None:
     raise Dismissed("the code was not typed back; nothing is changed")
 
 
-async def recover(
-    session: Session, act: Act, tool: str, token_id: str, *, user_verification: bool
-) -> dict[str, Json]:
+async def recover(session: Session, act: Act, tool: str, choice: Choice) -> dict[str, Json]:
     """Enrol a token with the recovery code. The vault is not left open.
 
     Raises `InvalidArgument` for a mistyped code, `NotAllowed` for a wrong one, `NotFound` where none is set.
     """
     journal = session.require_journal()
-    chosen = await enrolment.require_present(session, token_id)
+    chosen = await enrolment.require_present(session, choice.token_id)
     info: dict[str, Json] = {"id": chosen.id, "name": chosen.name, "software": chosen.software}
     statement = token_statement("token-enrolled", act.caller, tool, info)
     async with session.desk.turn(act):
@@ -102,7 +101,7 @@ async def recover(
         opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
         await journal.append(opened, approval=_sign(keys, opened.challenge), renew=log_keys(vault))
         await enrolment.confirm(session, act, statement, "Enrol")
-        credential = await enrolment.make_way_in(session, act, token_id, user_verification=user_verification)
+        credential = await enrolment.make_way_in(session, act, choice, vault.enrolled.values())
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
         keyslot, _ = await enrolment.prove(session, act, credential, draft.challenge, vault)

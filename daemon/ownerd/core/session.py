@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ownerd.core import card_keys
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act, Desk
 from ownerd.core.journal import Journal
@@ -105,6 +106,14 @@ class DeskUi:
     async def new_pin(self, token: TokenInfo) -> Secret:
         """Ask twice at the act's terminal."""
         return await self.desk.new_pin(self.act, token)
+
+    async def confirm_new_keys(self, token: TokenInfo, shown: Sequence[str]) -> None:
+        """Ask at the act's terminal."""
+        await card_keys.confirm_new_keys(self.desk, self.act, token, shown)
+
+    async def management_key(self, token: TokenInfo) -> Secret:
+        """Ask at the act's terminal."""
+        return await card_keys.ask_management_key(self.desk, self.act, token)
 
     def touch_needed(self, token: TokenInfo, timeout_seconds: float) -> None:
         """Tell the caller and the desktop."""

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ownerd.core import enrolment, seal
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act
+from ownerd.core.enrolment import Choice
 from ownerd.core.journal import Journal, LogKeys
 from ownerd.core.session import Session
 from ownerd.core.vault import LOG_KEY, OPENING_KEY, Vault
@@ -24,9 +25,7 @@ FIRST_GENERATION: Final = 1
 LOG_ID_BYTES: Final = 16
 
 
-async def set_up(
-    session: Session, act: Act, token_id: str, *, user_verification: bool
-) -> tuple[int, str, TokenCredential]:
+async def set_up(session: Session, act: Act, choice: Choice) -> tuple[int, str, TokenCredential]:
     """Enrol the first token (two touches) and make the vault in one transaction.
 
     Returns (entry, verifier key of the log, token). Raises `NotAllowed` when there is a vault.
@@ -35,7 +34,7 @@ async def set_up(
         if session.journal is not None or await session.store.exists():
             raise NotAllowed("there is a vault already")
         rng = session.rng
-        credential = await enrolment.make_way_in(session, act, token_id, user_verification=user_verification)
+        credential = await enrolment.make_way_in(session, act, choice, ())
 
         vault_key = Secret(rng(seal.KEY_BYTES))
         log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))

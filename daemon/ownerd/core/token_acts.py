@@ -40,11 +40,10 @@ async def change(session: Session, act: Act, message: ToolMessage) -> dict[str, 
     act.purpose = CHANGES[str(members["change"])]
     match members["change"]:
         case "token-add":
-            verified, name = members.get("user_verification"), members.get("name")
-            if not isinstance(verified, bool) or not isinstance(name, str | None):
-                raise InvalidArgument("the message names no mode, or no good name")
-            token = _text(message, "token")
-            return await enrolment.add(session, act, tool, token, user_verification=verified, name=name)
+            choice, name = enrolment.parse_choice(members), members.get("name")
+            if not isinstance(name, str | None):
+                raise InvalidArgument("the message has no good name")
+            return await enrolment.add(session, act, tool, choice, name=name)
         case "token-name":
             return await enrolment.rename(session, act, tool, _text(message, "id"), _text(message, "name"))
         case "token-remove":

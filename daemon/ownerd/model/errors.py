@@ -148,7 +148,13 @@ class PinAtRisk(TokenError):
 class KeysMissing(TokenError):
     """The card shows no signing key that ownerd can use."""
 
-    hint = "put keys on the card with its own software, or have ownerd make them with its management key"
+    hint = "make new ones with ownerctl setup --make-keys or ownerctl token add --make-keys, or with its own software"
+
+
+class ManagementKeyWrong(TokenError):
+    """The card refuses the management key, or what was typed cannot be one; its keys stay as they are."""
+
+    hint = "ask again with the card's own management key, in hex; ownerd knows and tries no default"
 
 
 class PinUnfit(TokenError):

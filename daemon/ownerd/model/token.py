@@ -26,6 +26,7 @@ class TokenInfo:
 
 
 TokenType = Literal["fido2", "piv", "pkcs11"]
+CurveName = Literal["P-256", "P-384"]
 CardAlgorithm = Literal["ES256", "ES384", "RS256"]
 
 

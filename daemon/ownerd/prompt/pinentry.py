@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Final
 
+from ownerd.core.ports import MAX_PIN_BYTES
 from ownerd.model.caller import Terminal
 from ownerd.model.errors import (
     ConfigError,
@@ -35,7 +36,6 @@ from ownerd.prompt.pages import split_pages
 from ownerd.prompt.terminal import BorrowedTerminal, is_usable, pinentry_options
 
 MIN_PIN_BYTES: Final = 4
-MAX_PIN_BYTES: Final = 63
 TITLE: Final = "ownerd"
 _NEXT_LABEL: Final = "Next page"
 _HANDSHAKE_SECONDS: Final = 10.0
@@ -76,8 +76,15 @@ class Pinentry:
             return False
         return self._find(graphical=terminal is None) is not None
 
-    async def pin(self, terminal: Terminal | None, *, description: str, timeout_seconds: float) -> Secret:
-        """Ask for a PIN: 4 to 63 bytes of UTF-8 in form NFC (CTAP 2.1 section 6.5.1).
+    async def pin(
+        self,
+        terminal: Terminal | None,
+        *,
+        description: str,
+        timeout_seconds: float,
+        max_bytes: int = MAX_PIN_BYTES,
+    ) -> Secret:
+        """Ask for a PIN: 4 to 63 bytes, or ``max_bytes``, of UTF-8 in form NFC (CTAP 2.1 section 6.5.1).
 
         Raises `Dismissed`, `TimedOut`, `NotFound` (no terminal, display or pinentry), `InvalidArgument`
         (a description that is not plain or too long, a PIN out of bounds), `ConfigError`, `InternalError`.
@@ -90,7 +97,7 @@ class Pinentry:
         if reply.error in _SAID_NO:
             raise Dismissed("the PIN prompt was closed")
         _raise_failure(reply)
-        return _pin(reply.data or b"")
+        return _pin(reply.data or b"", max_bytes)
 
     async def confirm(
         self,
@@ -273,12 +280,12 @@ def _label(text: str) -> str:
     return text.replace("_", "__")
 
 
-def _pin(data: bytes) -> Secret:
+def _pin(data: bytes, max_bytes: int = MAX_PIN_BYTES) -> Secret:
     try:
         typed = unicodedata.normalize("NFC", data.decode("utf-8")).encode("utf-8")
     except UnicodeDecodeError:
         # The cause is cut off: a UnicodeDecodeError holds the bytes that were typed.
         raise InvalidArgument("the PIN is not UTF-8") from None
-    if not MIN_PIN_BYTES <= len(typed) <= MAX_PIN_BYTES or b"\0" in typed:
-        raise InvalidArgument(f"a PIN has {MIN_PIN_BYTES} to {MAX_PIN_BYTES} bytes")
+    if not MIN_PIN_BYTES <= len(typed) <= max_bytes or b"\0" in typed:
+        raise InvalidArgument(f"a PIN has {MIN_PIN_BYTES} to {max_bytes} bytes")
     return Secret(typed)

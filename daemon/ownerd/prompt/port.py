@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ownerd.core.ports import MAX_PIN_BYTES
 from ownerd.model.caller import Terminal
 from ownerd.model.secret import Secret
 from ownerd.prompt.notify import DesktopNotifications
@@ -19,9 +20,18 @@ class Prompts:
         """See the port."""
         return self._pinentry.can_prompt(terminal)
 
-    async def pin(self, terminal: Terminal | None, *, description: str, timeout_seconds: float) -> Secret:
+    async def pin(
+        self,
+        terminal: Terminal | None,
+        *,
+        description: str,
+        timeout_seconds: float,
+        max_bytes: int = MAX_PIN_BYTES,
+    ) -> Secret:
         """See the port."""
-        return await self._pinentry.pin(terminal, description=description, timeout_seconds=timeout_seconds)
+        return await self._pinentry.pin(
+            terminal, description=description, timeout_seconds=timeout_seconds, max_bytes=max_bytes
+        )
 
     async def confirm(
         self,

@@ -13,7 +13,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from ownerd.core.ports import TokenPort, TokenUi
 from ownerd.model.errors import OwnerdError, TokenMissing, Unsupported
-from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
+from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
 from ownerd.tokens.presence import Sight
 
 _DEFAULT: Final[TokenType] = "fido2"
@@ -56,6 +56,14 @@ class AllTokens:
         kind = self._kind_of_id(token_id)
         with self._at_work(kind):
             return await self._of_type(kind).enrol(token_id, user_verification=user_verification, ui=ui)
+
+    async def make_keys(
+        self, token_id: str, algorithm: CurveName, *, keep: Sequence[TokenCredential], ui: TokenUi
+    ) -> None:
+        """Make new keys on the present card ``token_id``."""
+        kind = self._kind_of_id(token_id)
+        with self._at_work(kind):
+            await self._of_type(kind).make_keys(token_id, algorithm, keep=keep, ui=ui)
 
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """Return the first of ``credentials`` whose token is present, whatever its type."""

@@ -18,6 +18,7 @@ from ownerd.core.ports import TokenUi
 from ownerd.model.errors import (
     Busy,
     KeysMissing,
+    NotAllowed,
     OwnerdError,
     PinBlocked,
     PinWrong,
@@ -26,13 +27,13 @@ from ownerd.model.errors import (
     WrongKey,
 )
 from ownerd.model.secret import Secret
-from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
+from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 from ownerd.tokens import piv_work
 from ownerd.tokens.candidate import printable_name
 from ownerd.tokens.limit import Limit
-from ownerd.tokens.piv_card import PivCard, padded_new_pin, padded_pin
+from ownerd.tokens.piv_card import AGREE, SIGN, PivCard, padded_new_pin, padded_pin
 from ownerd.tokens.piv_keys import PublicKeys
-from ownerd.tokens.piv_setup import Algorithm, generate
+from ownerd.tokens.piv_setup import generate
 from ownerd.tokens.presence import Sight, see_card
 from ownerd.tokens.worker import StepTimeout, Worker
 
@@ -96,6 +97,26 @@ class PivTokens:
             raise KeysMissing("the card shows no signing key that ownerd can use")
         self._located[credential.id] = token_id
         return credential
+
+    async def make_keys(
+        self, token_id: str, algorithm: CurveName, *, keep: Sequence[TokenCredential], ui: TokenUi
+    ) -> None:
+        """Make new keys in 9C and 9D, and remember them for `enrol`; see `TokenPort.make_keys`."""
+        reader = await self._reader(token_id)
+        seen = await self._visit(reader, piv_work.look)
+        if any(piv_work.match(seen.identity, one) is not piv_work.Match.NO for one in keep):
+            raise NotAllowed("this card is enrolled here; its keys are not replaced while it is")
+        info = _info(reader.name, seen.tries)
+        found = ((SIGN, seen.identity.signing_key), (AGREE, seen.identity.agreement_key))
+        await ui.confirm_new_keys(info, [f"{slot:X}" for slot, key in found if key is not None])
+        key = await ui.management_key(info)
+
+        def make(card: PivCard) -> tuple[bytes, PublicKeys]:
+            piv_work.require_same(card, seen)
+            return generate(card, key, algorithm)
+
+        chuid, made = await self._visit(reader, make, timeout_seconds=4 * self._work_timeout_seconds)
+        self._generated[chuid] = made
 
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """Find the card of one of ``credentials``; see `TokenPort.locate`."""
@@ -173,23 +194,6 @@ class PivTokens:
             )
         except StepTimeout:
             return None
-
-    async def generate_keys(
-        self, token_id: str, management_key: Secret, algorithm: Algorithm = "P-256"
-    ) -> PublicKeys:
-        """Make new keys in those of 9C and 9D that have no certificate, and remember them for `enrol`.
-
-        Whatever key such a slot held is gone. The management key is the owner's to type; none is assumed.
-        Raises `NotAllowed` when both slots have certificates or the card refuses the key.
-        """
-        reader = await self._reader(token_id)
-        chuid, made = await self._visit(
-            reader,
-            lambda card: generate(card, management_key, algorithm),
-            timeout_seconds=4 * self._work_timeout_seconds,
-        )
-        self._generated[chuid] = made
-        return made
 
     # -- parts --
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from typing import Final, Literal
+from typing import Final
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-from ownerd.model.errors import InvalidArgument, NotAllowed, ProtocolBroken
+from ownerd.model.errors import InvalidArgument, ManagementKeyWrong, ProtocolBroken
 from ownerd.model.secret import Secret
-from ownerd.tokens.piv_card import AGREE, CHUID, OK, SIGN, PivCard
+from ownerd.model.token import CurveName
+from ownerd.tokens.piv_card import AGREE, CERTIFICATES, CHUID, OK, SIGN, PivCard
 from ownerd.tokens.piv_keys import CURVES, Curve, PublicKeys, parse_point
 from ownerd.tokens.piv_tlv import format_tlv, parse_only, parse_tlv
-
-Algorithm = Literal["P-256", "P-384"]
 
 _MANAGEMENT: Final = 0x9B
 # Algorithm identifiers by key size (SP 800-78-4, table 6-2); 24 bytes may be either.
@@ -33,36 +32,34 @@ _WITNESS, _CHALLENGE, _RESPONSE = 0x80, 0x81, 0x82
 _FASC_N: Final = bytes.fromhex("d4e739da739ced39ce739d836858210842108421c84210c3eb")
 
 
-def generate(card: PivCard, management_key: Secret, algorithm: Algorithm) -> tuple[bytes, PublicKeys]:
-    """Make keys in those of 9C and 9D that have no certificate; (CHUID digest, public keys).
+def generate(card: PivCard, management_key: Secret, algorithm: CurveName) -> tuple[bytes, PublicKeys]:
+    """Make new keys in 9C and 9D and take away the certificates of old ones; (CHUID digest, public keys).
 
     A card without CHUID gets one with a random GUID: without a certificate it is what finds the card again.
+    Raises `ManagementKeyWrong` before anything is changed.
     """
     curve = next((one for one in CURVES if one.name == algorithm), None)
     if curve is None:
         raise InvalidArgument("keys are made on P-256 or P-384")
-    wanted = [slot for slot in (SIGN, AGREE) if card.certified_key(slot) is None]
-    if not wanted:
-        raise NotAllowed("the card has keys with certificates; they are not overwritten")
     authenticate(card, management_key)
     chuid = card.read(CHUID)
     if not chuid:
         chuid = _new_chuid()
-        card.command(0xDB, 0x3F, 0xFF, format_tlv(0x5C, CHUID.to_bytes(3, "big")) + format_tlv(0x53, chuid))
-    made = {slot: _generate_one(card, slot, curve) for slot in wanted}
-    return hashlib.sha256(chuid).digest(), PublicKeys(made.get(SIGN), made.get(AGREE))
+        _write(card, CHUID, chuid)
+    made = {slot: _generate_one(card, slot, curve) for slot in (SIGN, AGREE)}
+    return hashlib.sha256(chuid).digest(), PublicKeys(made[SIGN], made[AGREE])
 
 
 def authenticate(card: PivCard, management_key: Secret) -> None:
-    """Prove the management key to the card. Raises `NotAllowed` when it is not the card's."""
+    """Prove the management key to the card. Raises `ManagementKeyWrong` when it is not the card's."""
     key = management_key.reveal()
     if len(key) not in _CIPHERS:
-        raise InvalidArgument("a management key has 16, 24 or 32 bytes")
+        raise ManagementKeyWrong("a management key has 16, 24 or 32 bytes")
     for identifier in _CIPHERS[len(key)]:
         cipher = Cipher(TripleDES(key) if identifier == _TRIPLE_DES else AES(key), modes.ECB())  # noqa: S305 - single blocks, as the standard has it
         if _mutual(card, identifier, cipher) or _single(card, identifier, cipher):
             return
-    raise NotAllowed("the card has no management key of this size")
+    raise ManagementKeyWrong("the card has no management key of this size")
 
 
 def _mutual(card: PivCard, identifier: int, cipher: Cipher[modes.ECB]) -> bool:
@@ -75,7 +72,7 @@ def _mutual(card: PivCard, identifier: int, cipher: Cipher[modes.ECB]) -> bool:
     template = format_tlv(_WITNESS, decryptor.update(witness)) + format_tlv(_CHALLENGE, challenge)
     answer, status = card.authenticate(identifier, _MANAGEMENT, template)
     if status != OK:
-        raise NotAllowed("the management key is wrong")
+        raise ManagementKeyWrong("the management key is wrong; nothing on the card was changed")
     response = parse_only(parse_only(answer, 0x7C), _RESPONSE)
     if not hmac.compare_digest(response, encryptor.update(challenge)):
         raise ProtocolBroken("the card does not know its own management key")
@@ -89,7 +86,7 @@ def _single(card: PivCard, identifier: int, cipher: Cipher[modes.ECB]) -> bool:
     challenge = _block(parse_only(parse_only(answer, 0x7C), _CHALLENGE), cipher)
     template = format_tlv(_RESPONSE, cipher.encryptor().update(challenge))
     if card.authenticate(identifier, _MANAGEMENT, template)[1] != OK:
-        raise NotAllowed("the management key is wrong")
+        raise ManagementKeyWrong("the management key is wrong; nothing on the card was changed")
     return True
 
 
@@ -101,11 +98,19 @@ def _block(value: bytes, cipher: Cipher[modes.ECB]) -> bytes:
 
 def _generate_one(card: PivCard, slot: int, curve: Curve) -> ec.EllipticCurvePublicKey:
     answer = card.command(0x47, 0x00, slot, format_tlv(0xAC, format_tlv(0x80, bytes([curve.piv]))))
+    # Only now: a card that refuses to make the key has lost nothing.
+    if card.read(CERTIFICATES[slot]):
+        _write(card, CERTIFICATES[slot], b"")
     point = parse_tlv(parse_only(answer, 0x7F49)).get(0x86, b"")
     try:
         return parse_point(curve, point)
     except ValueError as error:
         raise ProtocolBroken("the card's new key is not a point of its curve") from error
+
+
+def _write(card: PivCard, tag: int, content: bytes) -> None:
+    """PUT DATA; an object is taken away by empty content (SP 800-73-4 part 2, section 3.3.2)."""
+    card.command(0xDB, 0x3F, 0xFF, format_tlv(0x5C, tag.to_bytes(3, "big")) + format_tlv(0x53, content))
 
 
 def _new_chuid() -> bytes:

@@ -81,11 +81,17 @@ def require_safe_tries(tries: int | None) -> None:
         raise PinAtRisk(tries_left=tries)
 
 
-def change_pin(card: PivCard, seen: Look, old: Secret, new: Secret) -> None:
-    """Change the PIN of the card that was ``seen``. Raises `TokenMissing`, `Busy` before a PIN is sent."""
+def require_same(card: PivCard, seen: Look) -> Look:
+    """Look again at the card that was ``seen`` before the person typed. Raises `TokenMissing` for another one."""
     now = look(card)
     if now.identity != seen.identity:
         raise TokenMissing("another card took the place of the chosen one")
+    return now
+
+
+def change_pin(card: PivCard, seen: Look, old: Secret, new: Secret) -> None:
+    """Change the PIN of the card that was ``seen``. Raises `TokenMissing`, `Busy` before a PIN is sent."""
+    now = require_same(card, seen)
     if now.tries != seen.tries:
         raise Busy("the card's PIN tries changed meanwhile; no PIN was sent")
     card.change_pin(old, new)

@@ -137,6 +137,10 @@ class Pkcs11Tokens:
         verify_secrets(answer.secrets, handles, self._key_check)
         return answer
 
+    async def make_keys(self, *_: object, **__: object) -> None:
+        """Raise `Unsupported`: keys are its own software's to make."""
+        raise Unsupported("ownerd makes keys on PIV cards alone; use the token's own software")
+
     async def change_pin(self, token_id: str, *, ui: TokenUi) -> None:
         """Change the PIN of a present token; see `TokenPort.change_pin`. A first one is its own software's to set."""
         place = await self._place(token_id)

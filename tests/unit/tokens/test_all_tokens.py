@@ -53,6 +53,9 @@ class Port:
         await self.waits.wait()
         return f"approved {one.id}"
 
+    async def make_keys(self, token_id: str, algorithm: str, **_: Any) -> None:
+        self.calls.append(f"make {algorithm} {token_id}")
+
     async def change_pin(self, token_id: str, **_: Any) -> None:
         self.calls.append(f"change {token_id}")
 
@@ -70,9 +73,10 @@ def test_calls_go_to_the_adapter_of_the_type() -> None:
         for token_id in ("usb-1", "piv-1"):
             made: Any = await tokens.enrol(token_id, user_verification=True, ui=FakeUi())
             assert made == f"enrolled {token_id}"
+            await tokens.make_keys(token_id, "P-384", keep=[], ui=FakeUi())
             await tokens.change_pin(token_id, ui=FakeUi())
-        assert fido.calls[-1] == "change usb-1"
-        assert piv.calls[-1] == "change piv-1"
+        assert fido.calls[-2:] == ["make P-384 usb-1", "change usb-1"]
+        assert piv.calls[-2:] == ["make P-384 piv-1", "change piv-1"]
         assert (await tokens.sight(credential("fido2", 1))) == Sight("here")
         assert (await tokens.sight(credential("piv", 1))) == Sight(None, stays=False)
         with pytest.raises(Unsupported):

@@ -15,7 +15,7 @@ from tests.rigs.piv import rsa_key
 from ownerd.ledger.approval import verify_card
 from ownerd.model.errors import (
     InvalidArgument,
-    NotAllowed,
+    ManagementKeyWrong,
     OwnerdError,
     PinAtRisk,
     PinBlocked,
@@ -263,14 +263,15 @@ def test_keys_are_generated_with_the_management_key_and_need_no_certificate(
 
 @pytest.mark.parametrize("mutual", [True, False], ids=["mutual", "single"])
 @pytest.mark.parametrize(
-    ("key", "error"), [(bytes(24), NotAllowed), (bytes(32), NotAllowed), (bytes(8), InvalidArgument)]
+    "key", [bytes(24), bytes(32), bytes(8)], ids=["wrong", "of another size", "of no size"]
 )
-def test_a_wrong_management_key_makes_nothing(key: bytes, error: type[OwnerdError], mutual: bool) -> None:
-    applet = PivApplet()
+def test_a_wrong_management_key_changes_nothing(key: bytes, mutual: bool) -> None:
+    applet = applet_of()
     applet.mutual = mutual
-    with pytest.raises(error):
+    before = dict(applet.keys), dict(applet.objects)
+    with pytest.raises(ManagementKeyWrong):
         generate(card_of(applet), Secret(key), "P-256")
-    assert applet.keys == {}
+    assert (applet.keys, applet.objects) == before
 
 
 def test_a_card_that_does_not_know_its_management_key_makes_nothing() -> None:
@@ -282,17 +283,25 @@ def test_a_card_that_does_not_know_its_management_key_makes_nothing() -> None:
     assert applet.keys == {}
 
 
-def test_keys_with_certificates_are_not_overwritten() -> None:
-    applet = applet_of()
-    before = dict(applet.keys)
-    with pytest.raises(NotAllowed):
-        generate(card_of(applet), Secret(applet.management[1]), "P-256")
-    assert applet.keys == before
-    applet = PivApplet(signing=rsa_key())
+def test_new_keys_take_the_place_of_old_ones_and_of_their_certificates() -> None:
+    applet = PivApplet(signing=rsa_key(), agreement=ec.generate_private_key(CURVES[0]))
+    old = dict(applet.keys)
     _, made = generate(card_of(applet), Secret(applet.management[1]), "P-256")
-    assert made.signing is None
-    assert enrolled(applet, made).agreement_key is not None
-    assert applet.keys[0x9C] is rsa_key()
+    assert applet.keys[0x9C] is not old[0x9C]
+    assert applet.keys[0x9D] is not old[0x9D]
+    identity = card_of(applet).identity()
+    assert (identity.signing_key, identity.agreement_key) == (None, None)
+    credential = enrolled(applet, made)
+    verify_card(approve(applet, credential).approval, CHALLENGE, credential)
+
+
+def test_a_card_that_makes_no_such_key_keeps_the_old_one_and_its_certificate() -> None:
+    applet = applet_of()
+    before = dict(applet.keys), dict(applet.objects)
+    applet.intercept = lambda apdu: b"\x6a\x80" if apdu.ins == 0x47 else None
+    with pytest.raises(ProtocolBroken):
+        generate(card_of(applet), Secret(applet.management[1]), "P-384")
+    assert (applet.keys, applet.objects) == before
 
 
 # -- hostile answers --
