@@ -15,25 +15,23 @@ object of digests, its members one disclosure each.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from ownerd.credential.did import did_jwk, verification_method
 from ownerd.credential.jwe import public_members, require_p256_public, seal_jwe
-from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
+from ownerd.credential.jwt import compact_json, sign_jwt, signing_input, split_jwt, verify_jwt
+from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import InternalError, InvalidArgument
 from ownerd.model.names import VCT
 from ownerd.model.request import Request
 
 SALT_BYTES: Final = 16
 VALID_SECONDS: Final = 24 * 60 * 60
+KB_HEADER: Final = {"alg": "ES256", "typ": "kb+jwt"}
 
 # Names that carry the credential itself; a claim of that name would replace one (RFC 9901, 4.2.4.2).
 RESERVED: Final = frozenset(
@@ -54,8 +52,6 @@ RESERVED: Final = frozenset(
         "...",
     }
 )
-
-_REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +75,6 @@ class Parts:
     issuer_jwt: str
     disclosures: tuple[str, ...]
     kb_jwt: str
-
-
-def _compact(value: Json) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def _digest(text: str) -> str:
@@ -119,23 +111,83 @@ def _tree(claims: Iterable[tuple[tuple[str, ...], Json]]) -> dict[str, Json]:
     return root
 
 
-def _conceal(level: Mapping[str, Json], salt: Callable[[], str]) -> tuple[dict[str, Json], list[str]]:
-    """One level of the payload with digests in place of leaves, and the disclosures behind them."""
+def _conceal(
+    level: Mapping[str, Json], salt: Callable[[], str], path: tuple[str, ...] = ()
+) -> tuple[dict[str, Json], list[tuple[tuple[str, ...], str]]]:
+    """One level of the payload with digests in place of leaves, and the (path, disclosure) behind them."""
     shown: dict[str, Json] = {}
-    disclosures: list[str] = []
+    disclosures: list[tuple[tuple[str, ...], str]] = []
     digests: list[str] = []
     for name, node in level.items():
         if isinstance(node, dict):
-            shown[name], inner = _conceal(node, salt)
+            shown[name], inner = _conceal(node, salt, (*path, name))
             disclosures += inner
         else:
-            disclosure = format_b64u(_compact([salt(), name, node[0]]))
+            disclosure = format_b64u(compact_json([salt(), name, node[0]]))
             digests.append(_digest(disclosure))
-            disclosures.append(disclosure)
+            disclosures.append(((*path, name), disclosure))
     if digests:
         # Sorted, so that the order says nothing about the order of the claims (RFC 9901, 4.2.4.1).
         shown["_sd"] = sorted(digests)
     return shown, disclosures
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Who holds a credential and until when: ``confirmed`` is the ``cnf`` key, P-256 public JWK like ``holder``.
+
+    ``more`` are further members of the issuer-signed payload (``aud`` of a grant, ``owner_terms``).
+    """
+
+    holder: Mapping[str, Json]
+    confirmed: Mapping[str, Json]
+    issued_at: int
+    expires_at: int
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+
+def prepare_credential(
+    claims: Sequence[tuple[tuple[str, ...], Json]], binding: Binding, rng: Callable[[int], bytes]
+) -> tuple[str, list[tuple[tuple[str, ...], str]]]:
+    """Return the issuer-signed JWT's signing input, and (path, disclosure) of every claim.
+
+    Every disclosure takes a fresh 16-byte salt from ``rng``. Raises `InvalidArgument` for a reserved, repeated
+    or nested claim, or a key that is not P-256.
+    """
+    holder, confirmed = _bare(binding.holder), _bare(binding.confirmed)
+    did = did_jwk(holder)
+    concealed, disclosures = _conceal(_tree(claims), lambda: format_b64u(rng(SALT_BYTES)))
+    header = {"alg": "ES256", "typ": "dc+sd-jwt", "kid": verification_method(did)}
+    payload = {
+        "iss": did,
+        "sub": did,
+        "iat": binding.issued_at,
+        "exp": binding.expires_at,
+        "vct": VCT,
+        "cnf": {"jwk": confirmed},
+        **binding.more,
+        "_sd_alg": "sha-256",
+        **concealed,
+    }
+    return signing_input(header, payload), disclosures
+
+
+def _bare(jwk: Mapping[str, Json]) -> dict[str, Json]:
+    members = require_p256_public(jwk)
+    return {name: members[name] for name in ("kty", "crv", "x", "y")}
+
+
+def kb_payload(request: Request, issued_at: int, hashes: Sequence[str] = ()) -> dict[str, Json]:
+    """Payload of a KB-JWT without ``sd_hash``; ``hashes`` are of the transaction data that is accepted."""
+    payload: dict[str, Json] = {
+        "iat": issued_at,
+        "aud": request.provider.client_id,
+        "nonce": request.nonce,
+    }
+    if hashes:
+        payload["transaction_data_hashes"] = list(hashes)
+        payload["transaction_data_hashes_alg"] = "sha-256"
+    return payload
 
 
 def prepare(
@@ -145,32 +197,21 @@ def prepare(
     holder_jwk: Mapping[str, Json],
     issued_at: int,
     rng: Callable[[int], bytes],
+    hashes: Sequence[str] = (),
+    more: Mapping[str, Json] | None = None,
 ) -> Prepared:
     """Compose the disclosure of ``claims`` (path, value) to the sender of ``request``.
 
-    ``issued_at`` is in seconds since the epoch. Every disclosure takes a fresh 16-byte salt from ``rng``.
-    Raises `InvalidArgument` for a reserved, repeated or nested claim, or a holder key that is not P-256.
+    ``issued_at`` is in seconds since the epoch. ``hashes`` are of accepted transaction data; ``more`` are members
+    of the issuer-signed payload. Raises as `prepare_credential`.
     """
-    members = require_p256_public(holder_jwk)
-    holder = {name: members[name] for name in ("kty", "crv", "x", "y")}
-    did = did_jwk(holder)
-    concealed, disclosures = _conceal(_tree(claims), lambda: format_b64u(rng(SALT_BYTES)))
-    header = {"alg": "ES256", "typ": "dc+sd-jwt", "kid": verification_method(did)}
-    payload = {
-        "iss": did,
-        "sub": did,
-        "iat": issued_at,
-        "exp": issued_at + VALID_SECONDS,
-        "vct": VCT,
-        "cnf": {"jwk": holder},
-        "_sd_alg": "sha-256",
-        **concealed,
-    }
+    binding = Binding(holder_jwk, holder_jwk, issued_at, issued_at + VALID_SECONDS, more or {})
+    issuer_part, disclosures = prepare_credential(claims, binding, rng)
     return Prepared(
-        issuer_signing_input=f"{format_b64u(_compact(header))}.{format_b64u(_compact(payload))}",
-        disclosures=tuple(disclosures),
-        kb_header={"alg": "ES256", "typ": "kb+jwt"},
-        kb_payload={"iat": issued_at, "aud": request.provider.client_id, "nonce": request.nonce},
+        issuer_signing_input=issuer_part,
+        disclosures=tuple(disclosure for _, disclosure in disclosures),
+        kb_header=dict(KB_HEADER),
+        kb_payload=kb_payload(request, issued_at, hashes),
     )
 
 
@@ -184,40 +225,31 @@ def statement_part(prepared: Prepared) -> dict[str, Json]:
     }
 
 
-def _sign(header: Mapping[str, Json], payload: bytes, key: ECKey) -> str:
-    return jws.serialize_compact(dict(header), payload, key, registry=_REGISTRY)
-
-
-def _split_jwt(jwt: str) -> tuple[str, dict[str, Json], dict[str, Json]]:
-    """(signing input, header, payload) of a compact JWS, unverified. Raises `InvalidArgument`."""
-    signing_input, _, signature = jwt.rpartition(".")
-    parse_b64u(signature)
-    header, _, payload = signing_input.partition(".")
-    return signing_input, parse_json_object(parse_b64u(header)), parse_json_object(parse_b64u(payload))
-
-
 def finish(prepared: Prepared, key: ec.EllipticCurvePrivateKey) -> str:
     """Sign what was prepared; only ``sd_hash`` and the two signatures are new.
 
     Raises `InternalError` when ``key`` is not the holder key of the statement, or when any part of the
     output differs from ``prepared``.
     """
+    holder = public_members(key)
     try:
-        _, header, payload = _split_jwt(prepared.issuer_signing_input + ".")
-        holder = public_members(key)
-        if payload["cnf"] != {"jwk": holder} or payload["iss"] != did_jwk(holder):
-            raise InternalError("the holder key is not the one of the statement")
-        signer = ECKey.import_key(key)
-        issuer_jwt = _sign(header, parse_b64u(prepared.issuer_signing_input.partition(".")[2]), signer)
-        bound = "".join(f"{part}~" for part in (issuer_jwt, *prepared.disclosures))
-        kb_jwt = _sign(
-            prepared.kb_header, _compact({**prepared.kb_payload, "sd_hash": _digest(bound)}), signer
-        )
-    except (InvalidArgument, JoseError, KeyError) as error:
+        _, _, payload = split_jwt(prepared.issuer_signing_input + ".")
+        theirs = payload["cnf"] == {"jwk": holder} and payload["iss"] == did_jwk(holder)
+    except (InvalidArgument, KeyError) as error:
         raise InternalError("the statement does not hold a disclosure") from error
-    presentation = bound + kb_jwt
+    if not theirs:
+        raise InternalError("the holder key is not the one of the statement")
+    issuer_jwt = sign_jwt(prepared.issuer_signing_input, key)
+    presentation = bind(issuer_jwt, prepared, key)
     verify_finished(presentation, prepared, holder)
     return presentation
+
+
+def bind(issuer_jwt: str, prepared: Prepared, key: ec.EllipticCurvePrivateKey) -> str:
+    """Append the disclosures and the KB-JWT, signed by ``key``, to an issuer-signed JWT."""
+    bound = "".join(f"{part}~" for part in (issuer_jwt, *prepared.disclosures))
+    payload = {**prepared.kb_payload, "sd_hash": _digest(bound)}
+    return bound + sign_jwt(signing_input(prepared.kb_header, payload), key)
 
 
 def parse_presentation(text: str) -> Parts:
@@ -236,39 +268,52 @@ def format_presentation(parts: Parts) -> str:
     return "~".join((parts.issuer_jwt, *parts.disclosures, parts.kb_jwt))
 
 
-def verify_finished(presentation: str, prepared: Prepared, holder: Mapping[str, Json]) -> None:
+def verify_finished(
+    presentation: str,
+    prepared: Prepared,
+    holder: Mapping[str, Json],
+    confirmed: Mapping[str, Json] | None = None,
+) -> None:
     """Hold a finished presentation against what was stated, part by part.
 
-    Raises `InternalError` on any difference but ``sd_hash`` and the signatures, and when one of these is
-    wrong. This is the last gate before the envelope.
+    ``holder`` has signed the credential, ``confirmed`` the KB-JWT: None where that is ``holder``, as it is but under a grant. Raises
+    `InternalError` on any difference but ``sd_hash`` and the signatures, and when one of these is wrong. This is
+    the last gate before the envelope.
     """
     try:
         parts = parse_presentation(presentation)
-        issuer_input, _, _ = _split_jwt(parts.issuer_jwt)
-        _, kb_header, kb_payload = _split_jwt(parts.kb_jwt)
-        public = ECKey.import_key(dict(holder))
-        for jwt in (parts.issuer_jwt, parts.kb_jwt):
-            jws.deserialize_compact(jwt, public, registry=_REGISTRY)
-    except (InvalidArgument, JoseError, ValueError) as error:
+        issuer_input, _, _ = split_jwt(parts.issuer_jwt)
+        _, header, payload = split_jwt(parts.kb_jwt)
+        verify_jwt(parts.issuer_jwt, holder)
+        verify_jwt(parts.kb_jwt, confirmed or holder)
+    except InvalidArgument as error:
         raise InternalError("the presentation is malformed or its signature does not hold") from error
-    sd_hash = kb_payload.pop("sd_hash", None)
+    sd_hash = payload.pop("sd_hash", None)
     if issuer_input != prepared.issuer_signing_input:  # 1. the credential is the stated one
         raise InternalError("the issuer-signed JWT is not the one of the statement")
     if parts.disclosures != prepared.disclosures:  # 2. exactly the stated values, in their order
         raise InternalError("the disclosures are not the ones of the statement")
-    if (kb_header, kb_payload) != (prepared.kb_header, prepared.kb_payload):  # 3. for this audience and nonce
+    if (header, payload) != (prepared.kb_header, prepared.kb_payload):  # 3. for this audience and nonce
         raise InternalError("the key binding is not the one of the statement")
     if sd_hash != _digest(presentation[: len(presentation) - len(parts.kb_jwt)]):  # 4. bound to 1 and 2
         raise InternalError("the key binding does not cover the presentation")
 
 
-def build_response(request: Request, presentations: Mapping[str, str]) -> str:
+def build_response(
+    request: Request, presentations: Mapping[str, str], more: Mapping[str, Json] | None = None
+) -> str:
     """Seal the authorization response to the request's key (OpenID4VP 1.0, sections 8.1 and 8.3).
 
-    ``presentations`` are by credential query id.
+    ``presentations`` are by credential query id; ``more`` are members of ours (``owner_terms``, ``handover``),
+    which a verifier that does not know them ignores.
     """
     vp_token: Json = {query_id: [presentation] for query_id, presentation in presentations.items()}
-    response: dict[str, Json] = {"vp_token": vp_token}
+    return seal_response(request, {"vp_token": vp_token, **(more or {})})
+
+
+def seal_response(request: Request, members: Mapping[str, Json]) -> str:
+    """Seal the members of any authorization response, with the request's ``state``, to the request's key."""
+    response = dict(members)
     if request.state is not None:
         response["state"] = request.state
-    return seal_jwe(_compact(response), request.recipient.jwk, enc=request.recipient.enc)
+    return seal_jwe(compact_json(response), request.recipient.jwk, enc=request.recipient.enc)

@@ -1,0 +1,58 @@
+"""Compact JWS with ES256, as all JWTs of ours are made and taken apart (RFC 7515, RFC 7518 section 3.4).
+
+A signing input is composed first and signed later, because what a touch approves is the signing input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
+from ownerd.model.errors import InternalError, InvalidArgument
+
+_REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
+
+
+def compact_json(value: Json) -> bytes:
+    """JSON without spaces, in UTF-8, members in the order given."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def signing_input(header: Mapping[str, Json], payload: Mapping[str, Json]) -> str:
+    """``base64url(header).base64url(payload)``."""
+    return f"{format_b64u(compact_json(dict(header)))}.{format_b64u(compact_json(dict(payload)))}"
+
+
+def split_jwt(jwt: str) -> tuple[str, dict[str, Json], dict[str, Json]]:
+    """(signing input, header, payload) of a compact JWS, unverified. Raises `InvalidArgument`."""
+    signed, _, signature = jwt.rpartition(".")
+    parse_b64u(signature)
+    header, _, payload = signed.partition(".")
+    return signed, parse_json_object(parse_b64u(header)), parse_json_object(parse_b64u(payload))
+
+
+def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
+    """Sign a `signing_input`; the result begins with exactly that. Raises `InternalError`."""
+    try:
+        _, header, _ = split_jwt(prepared + ".")
+        payload = parse_b64u(prepared.partition(".")[2])
+        signed = jws.serialize_compact(header, payload, ECKey.import_key(key), registry=_REGISTRY)
+    except (InvalidArgument, JoseError) as error:
+        raise InternalError("what was to be signed is not a JWT") from error
+    if signed.rpartition(".")[0] != prepared:
+        raise InternalError("what was signed is not what was to be signed")
+    return signed
+
+
+def verify_jwt(jwt: str, public_jwk: Mapping[str, Json]) -> None:
+    """Verify an ES256 signature. Raises `InvalidArgument`."""
+    try:
+        jws.deserialize_compact(jwt, ECKey.import_key(dict(public_jwk)), registry=_REGISTRY)
+    except (JoseError, ValueError) as error:
+        raise InvalidArgument("the signature of a JWT does not hold") from error
