@@ -33,7 +33,7 @@ def describe(state: str, details: Details, elapsed_seconds: float = 0.0) -> str:
         Progress.WAITING_FOR_OWNER: "waiting for your answer at the prompt",
         Progress.WAITING_FOR_TERMINAL: f"waiting for a terminal to ask on, run ownerctl approve{act} in one",
         Progress.WAITING_FOR_TOKEN: "waiting for a token, plug in or present an enrolled one",
-        Progress.WAITING_FOR_PIN: f"waiting for the PIN of {name}",
+        Progress.WAITING_FOR_PIN: f"waiting for the PIN of {name}{purpose}",
         Progress.WAITING_FOR_TOUCH: f"waiting for a touch on {name}{purpose}",
         Progress.RECORDING: "recording",
     }

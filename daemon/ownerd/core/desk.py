@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from ownerd.core import wording
+from ownerd.core.cancelling import end, unless_refused
 from ownerd.core.ports import MAX_PIN_BYTES, PIN_TRIES_AT_RISK, Clock, Job, PromptPort
 from ownerd.core.service import Pending
 from ownerd.model.caller import Caller, Terminal
@@ -35,6 +37,7 @@ PROMPT_SECONDS: Final = 120.0
 WAIT_SECONDS: Final = 600.0
 MAX_WAITING: Final = 64
 NEW_PIN_ROUNDS: Final = 3
+CHANGE_PIN: Final = wording.CHANGE_PIN
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +45,7 @@ class Act:
     """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
 
     ``notes`` are the values that its entry commits to should it be refused or fail. ``purpose`` says what its
-    touches are for, to follow "to", where its kind says too little.
+    operations are for, to follow "to", where its kind says too little. ``agreed``: the owner has confirmed it.
     """
 
     id: str
@@ -55,6 +58,8 @@ class Act:
     without: frozenset[str] = frozenset()
     refused: bool = False
     purpose: str = ""
+    agreed: bool = False
+    operations: wording.Operations = field(default_factory=wording.Operations)
     notes: dict[str, Json] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     refusal: asyncio.Event = field(default_factory=asyncio.Event)
@@ -186,11 +191,12 @@ class Desk:
                 await asyncio.wait({prompt, changed}, return_when=asyncio.FIRST_COMPLETED)
                 if prompt.done():
                     if prompt.result():
+                        act.agreed = True
                         return
                     raise Dismissed("the owner refused")
             finally:
-                await _end(prompt)
-                await _end(changed)
+                await end(prompt)
+                await end(changed)
             self._require_standing(act)
 
     async def pin(self, act: Act, token: TokenInfo) -> Secret:
@@ -201,10 +207,10 @@ class Desk:
         if token.pin_tries is not None and token.pin_tries <= PIN_TRIES_AT_RISK:
             if act.kind != CHANGE_PIN:
                 raise PinAtRisk(tries_left=token.pin_tries)
-            risk = _risk(token.name, token.pin_tries)
+            risk = wording.risk(token.name, token.pin_tries)
             await self.confirm(act, lambda _without, _shown: risk, "Go on")
-        tries = "" if token.pin_tries is None else f"\n{_tries(token.pin_tries)} left."
-        return await self._ask_pin(act, token, f"PIN of {token.name}, to {purpose(act)}.{tries}")
+        tries = "" if token.pin_tries is None else f"\n{wording.tries(token.pin_tries)} left."
+        return await self._ask_pin(act, token, f"PIN of {token.name}, to {_what_for(act, token)}.{tries}")
 
     async def new_pin(self, act: Act, token: TokenInfo) -> Secret:
         """Ask for a token's new PIN until it was typed twice alike. Raises `PinUnfit` when that never comes."""
@@ -222,7 +228,7 @@ class Desk:
 
     async def _ask_pin(self, act: Act, token: TokenInfo, description: str) -> Secret:
         terminal = await self._terminal(act)
-        act.report(Progress.WAITING_FOR_PIN, token=token.name)
+        act.report(Progress.WAITING_FOR_PIN, token=token.name, purpose=_what_for(act, token))
         return await self._prompts.pin(
             terminal, description=description, timeout_seconds=self._prompt_seconds
         )
@@ -256,18 +262,20 @@ class Desk:
         Refusing the act cancels the block, and with it the operation at the token; raises `Dismissed` then.
         """
         notes: list[asyncio.Task[None]] = []
+        act.operations.begin()
 
         def needed(token: TokenInfo, timeout_seconds: float) -> None:
+            reason = _what_for(act, token)
             act.report(
                 Progress.WAITING_FOR_TOUCH,
                 token=token.name,
                 timeout_seconds=int(timeout_seconds),
-                purpose=purpose(act),
+                purpose=reason,
             )
-            notes.append(asyncio.ensure_future(self._prompts.touch_wanted(token.name, purpose(act))))
+            notes.append(asyncio.ensure_future(self._prompts.touch_wanted(token.name, reason)))
 
         try:
-            async with _unless_refused(act):
+            async with unless_refused(act.refusal):
                 yield needed
         finally:
             if notes:
@@ -280,7 +288,7 @@ class Desk:
 
     async def notify_waiting(self, act: Act) -> None:
         """Tell the owner that something waits for an unlock."""
-        await self._prompts.touch_wanted("ownerd", f"a request waits: run ownerctl unlock ({act.kind})")
+        await self._prompts.touch_wanted("", f"a request waits: run ownerctl unlock ({act.kind})")
 
     def _may_show_values(self, act: Act, terminal: Terminal | None) -> bool:
         """Whether a prompt on ``terminal`` may show what is in the vault.
@@ -318,12 +326,12 @@ class Desk:
                 done, _ = await asyncio.wait(
                     {work, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
                 )
-                await _end(changed)
+                await end(changed)
                 if not done:
                     raise TimedOut("nobody answered in time")
         finally:
             if not work.done():
-                await _end(work)
+                await end(work)
 
     @staticmethod
     def _require_standing(act: Act) -> None:
@@ -331,76 +339,5 @@ class Desk:
             raise Dismissed("the owner refused")
 
 
-CHANGE_PIN: Final = "pin"
-
-_PURPOSE: Final = {
-    "present": "approve a disclosure",
-    "unlock": "unlock the vault",
-    "setup": "set up the vault",
-    "recover": "enrol a token with the recovery code",
-    "read": "show your data to you",
-    "change": "change your data",
-    "watch": "show values on a terminal",
-    CHANGE_PIN: "change it",
-}
-
-
-def purpose(act: Act) -> str:
-    """What an act is for, to follow "to"; names no value and no provider."""
-    return act.purpose or _PURPOSE.get(act.kind, act.kind)
-
-
-def _tries(count: int) -> str:
-    return f"{count} {'try' if count == 1 else 'tries'}"
-
-
-def _risk(name: str, tries: int) -> str:
-    """What the owner confirms before a PIN is asked for that could be the last mistake."""
-    left = (
-        "no try: only a reset helps then"
-        if tries <= 1
-        else f"{_tries(tries - 1)}; without any only a reset helps"
-    )
-    return (
-        f"{_tries(tries)} left for the PIN of {name}.\n\n"
-        f"A wrong PIN now leaves {left}, which erases what the token opens.\n"
-        "The right PIN brings all tries back. Go on only if you are sure of it."
-    )
-
-
-@asynccontextmanager
-async def _unless_refused(act: Act) -> AsyncIterator[None]:
-    """Cancel the block when the act is refused from elsewhere; raises `Dismissed` then."""
-    task = asyncio.current_task()
-    assert task is not None, "acts run as tasks"
-    cancelling, refused = task.cancelling(), False
-
-    async def watch() -> None:
-        nonlocal refused
-        await act.refusal.wait()
-        refused = True
-        task.cancel()
-
-    watching = asyncio.ensure_future(watch())
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        if refused and task.uncancel() <= cancelling:
-            raise Dismissed("the owner refused") from error
-        raise
-    finally:
-        watching.cancel()  # not awaited: from here on it must not run any more
-
-
-async def _end(task: asyncio.Future[Any]) -> None:
-    """Cancel and wait, cancelled or not: a prompt must be closed before the next one opens."""
-    task.cancel()
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    await asyncio.gather(task, return_exceptions=True)
-    if cancelled is not None:
-        raise cancelled
+def _what_for(act: Act, token: TokenInfo) -> str:
+    return act.operations.describe(wording.purpose(act.kind, act.purpose, agreed=act.agreed), token)

@@ -14,7 +14,7 @@ from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 from ownerd.model.plain import shorten, show_plain
 
-RENDER_VERSION: Final = 1
+RENDER_VERSION: Final = 2
 _MAX_VALUE: Final = 200
 _MAX_NAME: Final = 120
 
@@ -73,7 +73,7 @@ def _values(statement: dict[str, Json]) -> list[str]:
         return [f"  {claim_label(claim['name'])}: {_text(claim['value'], _MAX_VALUE)}" for claim in claims]
     return [
         *(f"  {claim_label(claim['name'])}" for claim in claims),
-        "Values are not shown on a terminal that nobody has touched for; ownerctl watch asks for that touch.",
+        "Values are not shown on a terminal that no token has approved; ownerctl watch asks for that.",
     ]
 
 
@@ -126,13 +126,13 @@ def _token(statement: dict[str, Json]) -> list[str]:
                     "It approves while your vault is open. It is no way in: it opens neither vault nor keys."
                 )
         case "token-removed" if only_signs:
-            title = "Remove a token that only signs (one touch)."
+            title = "Remove a token that only signs (one touch or PIN)."
             rest = [
                 f"Token: {name}",
                 "It no longer approves. It has never opened anything, so no key changes.",
             ]
         case "token-removed":
-            title = "Remove a token, and renew the keys of vault and ledger (two touches)."
+            title = "Remove a token, and renew the keys of vault and ledger (two touches, or a PIN twice)."
             rest = [
                 f"Token: {name}",
                 "It no longer opens this vault. Copies of the files from before still open with it.",
@@ -144,7 +144,7 @@ def _token(statement: dict[str, Json]) -> list[str]:
             title = "Test a token that only signs: it must approve."
             rest = [f"Token: {name}"]
         case "token-tested":
-            title = "Test a token: a touch on it must open the vault."
+            title = "Test a token: it must open the vault now."
             rest = [f"Token: {name}"]
         case _:
             title = "Make a recovery code."

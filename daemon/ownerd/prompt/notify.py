@@ -39,8 +39,11 @@ class DesktopNotifications:
         self._shown = 0
 
     async def touch_wanted(self, token_name: str, reason: str) -> None:
-        """Say that a token waits for a touch. Never raises, but for cancellation."""
-        summary = f"Touch {_plain(token_name)}"
+        """Say that a token waits for a touch; without ``token_name``: that something waits for the owner.
+
+        Never raises, but for cancellation.
+        """
+        summary = f"Touch {_plain(token_name)}" if token_name else "ownerd"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._send_seconds):
                 await self._try_notify(summary, escape(_plain(reason)))

@@ -96,6 +96,19 @@ def test_details_show_nesting_on_lines_of_their_own(capsys: pytest.CaptureFixtur
             "waiting for a touch on key, 28 s left",
         ),
         ("waiting-for-touch", {"timeout_seconds": 1}, 9.0, "waiting for a touch on the token, 0 s left"),
+        (
+            "waiting-for-touch",
+            {"token": "key", "purpose": "set up the vault (2 of 2)"},
+            0.0,
+            "waiting for a touch on key to set up the vault (2 of 2)",
+        ),
+        (
+            "waiting-for-pin",
+            {"token": "card", "purpose": "remove a token (1 of 2)"},
+            0.0,
+            "waiting for the PIN of card to remove a token (1 of 2)",
+        ),
+        ("waiting-for-pin", {}, 0.0, "waiting for the PIN of the token"),
         ("waiting-for-owner", {}, 3.0, "waiting for your answer at the prompt"),
         (
             "waiting-for-terminal",

@@ -109,6 +109,7 @@ def test_a_waiting_request_can_be_refused_while_locked(provider_rig: ProviderRig
         await until(rig, "waiting-for-unlock")
         (pending,) = rig.agent.pending()
         assert (pending.app, pending.state) == ("bookshop", "waiting-for-unlock")
+        assert rig.owner.notified[-1] == ("", "a request waits: run ownerctl unlock (present)")
         rig.agent.refuse(pending.id)
         with pytest.raises(Dismissed):
             await call

@@ -83,7 +83,7 @@ def test_values_are_left_out_where_they_may_not_be_shown():
     text = render(statement(values_shown=False))
     assert "a@example.org" not in text
     assert "  e-mail" in text.splitlines()
-    assert "Values are not shown on a terminal that nobody has touched for" in text
+    assert "Values are not shown on a terminal that no token has approved" in text
 
 
 def test_an_unknown_kind_is_not_rendered():

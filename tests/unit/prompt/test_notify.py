@@ -26,6 +26,12 @@ def test_a_second_notice_replaces_the_first_and_is_closed_once() -> None:
     assert sender.closed == [1]
 
 
+def test_without_a_token_something_else_waits_for_the_owner() -> None:
+    sender = FakeSender()
+    asyncio.run(DesktopNotifications(sender).touch_wanted("", "a request waits"))
+    assert sender.shown == [("ownerd", "a request waits", 0)]
+
+
 def test_markup_and_hidden_characters_are_shown_as_text() -> None:
     sender = FakeSender()
     asyncio.run(DesktopNotifications(sender).touch_wanted("K\u202eey", '<a href="x">&\u200b</a>'))
