@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ownerd.core.ports import Job
 from ownerd.model.caller import Caller, Terminal
+from ownerd.model.policy import GrantLimits
 from ownerd.model.token import TokenInfo
 
 
@@ -20,6 +21,42 @@ class Released:
 
     response: str
     entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What an app says beside its request.
+
+    ``negotiate``: it understands counter-offers. ``negotiation``: the one it goes on with. ``accept``: it takes the
+    last counter-offer of that one, for the same request. ``ask``: the owner is to be asked in any case, so that no
+    grant serves (what a web page hands over).
+    """
+
+    negotiate: bool = False
+    negotiation: str | None = None
+    accept: bool = False
+    ask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CounterOffer:
+    """An answer without data: ``offer`` is JSON text that names claims and terms and holds no value."""
+
+    negotiation: str
+    offer: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What the owner changes about a waiting request from elsewhere, before its prompt is shown anew.
+
+    ``without``: claims held back. ``retention_days``: a shorter time. ``grant``: let the provider repeat this.
+    """
+
+    without: frozenset[str] = frozenset()
+    retention_days: int | None = None
+    grant: GrantLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +93,16 @@ class AgentService(Protocol):
     def status(self) -> Status:
         """Counts and states."""
 
-    async def present(self, caller: Caller, request: str, job: Job) -> Released:
-        """Steps 3 to 10 of a disclosure (DESIGN section 4)."""
+    async def present(
+        self, caller: Caller, request: str, job: Job, wishes: Wishes = Wishes()
+    ) -> Released | CounterOffer:
+        """Steps 3 to 10 of a disclosure (DESIGN section 4), or a counter-offer."""
+
+    async def end_negotiation(self, caller: Caller, negotiation: str) -> None:
+        """End a negotiation of the caller's. Raises `NotFound`."""
+
+    async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
+        """Record what a provider returned, sealed to our key; returns the entry."""
 
     async def delivered(self, released: Released) -> None:
         """Step 11: record that the response was handed to the bus."""
@@ -89,11 +134,11 @@ class AgentService(Protocol):
     def pending(self) -> Sequence[Pending]:
         """Requests that wait."""
 
-    def approve(self, pending_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
-        """Show the prompt of a waiting request on ``terminal`` now, minus the claims in ``without``."""
+    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+        """Show the prompt of a waiting request on ``terminal`` now, changed as ``narrowing`` says."""
 
-    def refuse(self, pending_id: str) -> None:
-        """Refuse a waiting request."""
+    def refuse(self, pending_id: str, *, today: bool = False) -> None:
+        """Refuse a waiting request; with ``today`` also what its app asks until midnight."""
 
     def watch(self, terminal: Terminal | None) -> None:
         """Lend ``terminal`` to prompts from now on, without values; None ends it."""
