@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "lock": ("ownerctl.vault", "lock", "Lock the vault: the daemon forgets every key by ending."),
     "data": ("ownerctl.data", "data", "Keep the data current: set, get, list, import, export, remove."),
     "request": ("ownerctl.request", "request", "Ask for claims as an app does, for scripts."),
+    "open": ("ownerctl.open", "open_link", "Answer a provider's openid4vp link over the web."),
     "pending": ("ownerctl.waiting", "pending", "List the requests that wait for you."),
     "approve": ("ownerctl.waiting", "approve", "Show a waiting request on this terminal, to approve it."),
     "refuse": ("ownerctl.waiting", "refuse", "Refuse a waiting request."),

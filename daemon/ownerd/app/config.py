@@ -6,6 +6,7 @@
     pinentry = "pinentry-qt"  # program name or absolute path
     lock_on_removal = true    # lock when the token that opened the vault is taken out
     pkcs11_modules = ["/usr/lib/softhsm/libsofthsm2.so"]  # code that runs in the daemon; absolute paths
+    web_allow_private = false # for ``ownerctl open`` alone: the daemon opens no network connection
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def read_config(path: Path) -> Config:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config.toml is not TOML: {error}") from error
-    unknown = sorted(given.keys() - {"idle_seconds", "lock_on_removal", "pinentry", "pkcs11_modules"})
+    known = {"idle_seconds", "lock_on_removal", "pinentry", "pkcs11_modules", "web_allow_private"}
+    unknown = sorted(given.keys() - known)
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
     idle_seconds = given.get("idle_seconds", IDLE_SECONDS)
@@ -56,6 +58,8 @@ def read_config(path: Path) -> Config:
         raise ConfigError("pinentry is not text")
     if not isinstance(lock_on_removal, bool):
         raise ConfigError("lock_on_removal is neither true nor false")
+    if not isinstance(given.get("web_allow_private", False), bool):
+        raise ConfigError("web_allow_private is neither true nor false")
     modules = given.get("pkcs11_modules", [])
     if not isinstance(modules, list) or any(not isinstance(one, str) for one in modules):
         raise ConfigError("pkcs11_modules is not a list of texts")
