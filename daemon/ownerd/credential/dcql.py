@@ -1,13 +1,20 @@
-"""DCQL (OpenID4VP 1.0, sections 6 and 7), the part that one self-asserted credential needs.
+"""DCQL (OpenID4VP 1.0, section 6): the whole grammar, read into `ownerd.model.query`.
 
-    {"credentials": [{"id": "owner", "format": "dc+sd-jwt",
-                      "meta": {"vct_values": ["urn:ownerd:owner:1"]},
-                      "claims": [{"path": ["given_name"]}, {"path": ["address", "locality"]}]}]}
+    {"credentials": [{"id": "owner", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:ownerd:owner:1"]},
+                      "claims": [{"path": ["given_name"]}, {"path": ["address", "locality"]}]},
+                     {"id": "pid", "format": "mso_mdoc", "meta": {"doctype_value": "eu.europa.ec.eudi.pid.1"}}],
+     "credential_sets": [{"options": [["pid"], ["owner"]]}]}
 
-One credential query, every claim in it required. What the grammar has and we do not is refused by name
-(`NotSupported`), because half an answer to a query that asks for alternatives or values would be a wrong
-one; what the grammar does not have is `InvalidArgument`. Paths that are no claim of ours are kept: the
-owner is told what is asked and not there.
+A credential that no owner's self-asserted one can be (another format or type, issued by certain authorities) is
+no error: it is ``unmet``, and negotiation decides what that means for the whole. What the grammar does not have
+is `InvalidArgument`; members that no version knows are ignored, as section 6 demands. Everything is bounded.
+
+Two things are stricter than the grammar. A claim that is asked twice in one credential is refused, though section 6.1
+would have wallets ignore the repeat: which of two ids it has would be a guess. And a name with a dot in
+a path of ours is `NotSupported`.
+
+``multiple`` asks for nothing that one credential would not answer, and a credential whose holder binding
+is not required is bound all the same.
 """
 
 from __future__ import annotations
@@ -16,115 +23,131 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from ownerd.credential.shown_text import require_shown_text
-from ownerd.model.encoding import Json
-from ownerd.model.errors import InvalidArgument, NotSupported
+from ownerd.credential.dcql_claims import (
+    MAX_CLAIMS,
+    parse_claim_sets,
+    parse_claims,
+    parse_references,
+    require_id,
+    require_list,
+    require_members,
+)
+from ownerd.model.encoding import Json, parse_b64u
+from ownerd.model.errors import InvalidArgument
 from ownerd.model.names import VCT
-from ownerd.model.query import ClaimQuery, CredentialQuery, Query
+from ownerd.model.query import CredentialQuery, CredentialSet, Query
 
-MAX_CLAIMS: Final = 64
-MAX_PATH: Final = 8
-MAX_NAME_CHARS: Final = 64
+MAX_CREDENTIALS: Final = 8
+MAX_SETS: Final = 16
+MAX_OPTIONS: Final = 16
+MAX_TYPES: Final = 64
+MAX_TYPE_CHARS: Final = 1024
+MAX_AUTHORITIES: Final = 16
 FORMAT: Final = "dc+sd-jwt"
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+OTHER_FORMAT: Final = "a credential of another format"
+OTHER_TYPE: Final = "a credential of another type"
+OTHER_ISSUER: Final = "a credential issued by an authority"
 
-# Members that the grammar knows and this version refuses by name.
-_QUERY = frozenset({"credential_sets"})
-_CREDENTIAL = frozenset({"claim_sets", "trusted_authorities"})
-_META = frozenset[str]()
-_CLAIM = frozenset({"values"})
-_MAX_MEMBERS = 32
+_FORMAT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}", re.ASCII)
+_AUTHORITY = re.compile(r"[!-~]{1,2048}", re.ASCII)
 
 
-def _members(value: Json, what: str, refused: frozenset[str]) -> Mapping[str, Json]:
-    """Members of one object: what we refuse is named, what no version knows is ignored (section 6: MUST)."""
-    if not isinstance(value, dict):
-        raise InvalidArgument(f"DCQL {what} is not an object")
-    if len(value) > _MAX_MEMBERS:
-        raise InvalidArgument(f"DCQL {what} has more than {_MAX_MEMBERS} members")
-    for name in sorted(value.keys() & refused):
-        raise NotSupported(f"DCQL {name} is not supported")
-    return value
-
-
-def _list(value: Json, what: str, most: int) -> list[Json]:
-    if not isinstance(value, list) or not value:
-        raise InvalidArgument(f"DCQL {what} is not a list with members")
-    if len(value) > most:
-        raise InvalidArgument(f"DCQL {what} has more than {most} members")
-    return value
-
-
-def _id(value: Json, what: str) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidArgument(f"DCQL {what} id is malformed")
-    return value
-
-
-def _flag(credential: Mapping[str, Json], name: str, *, only: bool) -> None:
-    value = credential.get(name, only)
+def _flag(members: Mapping[str, Json], name: str, *, default: bool) -> bool:
+    value = members.get(name, default)
     if not isinstance(value, bool):
         raise InvalidArgument(f"DCQL {name} is not a boolean")
-    if value is not only:
-        raise NotSupported(f"DCQL {name} {str(value).lower()} is not supported")
+    return value
 
 
-def _path(value: Json) -> tuple[str, ...]:
-    path: list[str] = []
-    for element in _list(value, "path", MAX_PATH):
-        if element is None or (isinstance(element, int) and not isinstance(element, bool)):
-            raise NotSupported("DCQL path elements that select from arrays are not supported")
-        name = require_shown_text(element, "DCQL path element", max_chars=MAX_NAME_CHARS)
-        if "." in name:
-            # Everywhere else a dot parts a claim's path: ["address.locality"] must not pass for the member.
-            raise NotSupported("DCQL path elements with a dot are not supported")
-        path.append(name)
-    if path == ["address"]:
-        raise NotSupported("DCQL path address is not supported as a whole; ask for its members")
-    return tuple(path)
+def _has_our_type(meta: Mapping[str, Json]) -> bool:
+    """Whether ``vct_values`` (appendix B.3.5: required of SD-JWT VC) names our type."""
+    types = require_list(meta.get("vct_values"), "vct_values", MAX_TYPES)
+    if not all(isinstance(vct, str) and 0 < len(vct) <= MAX_TYPE_CHARS for vct in types):
+        raise InvalidArgument("DCQL vct_values are not strings")
+    return VCT in types
 
 
-def _claims(value: Json) -> tuple[ClaimQuery, ...]:
-    claims: list[ClaimQuery] = []
-    for entry in _list(value, "claims", MAX_CLAIMS):
-        claim = _members(entry, "claim", _CLAIM)
-        if "path" not in claim:
-            raise InvalidArgument("DCQL claim has no path")
-        claim_id = _id(claim["id"], "claim") if "id" in claim else None
-        claims.append(ClaimQuery(claim_id, _path(claim["path"])))
-    ids = [claim.id for claim in claims if claim.id is not None]
-    if len({claim.path for claim in claims}) < len(claims) or len(set(ids)) < len(ids):
-        raise InvalidArgument("DCQL asks for a claim twice")
-    return tuple(claims)
+def _require_authorities(value: Json) -> None:
+    """Refuse ``trusted_authorities`` that are malformed. None can match: nobody issued a self-asserted credential."""
+    for entry in require_list(value, "trusted_authorities", MAX_AUTHORITIES):
+        authority = require_members(entry, "trusted authority")
+        type_ = authority.get("type")
+        if not isinstance(type_, str) or not _AUTHORITY.fullmatch(type_):
+            raise InvalidArgument("DCQL trusted authority has no type")
+        for one in require_list(authority.get("values"), "trusted authority values", MAX_TYPES):
+            if not isinstance(one, str) or not _AUTHORITY.fullmatch(one):
+                raise InvalidArgument("DCQL trusted authority value is malformed")
+            if type_ == "aki":
+                parse_b64u(one)
+
+
+def _unmet(credential: Mapping[str, Json]) -> str | None:
+    """Why no credential of ours can be the one that is asked for; every member is parsed whatever the answer."""
+    format_ = credential.get("format")
+    if not isinstance(format_, str) or not _FORMAT_ID.fullmatch(format_):
+        raise InvalidArgument("DCQL credential has no format")
+    meta = require_members(credential.get("meta"), "meta")
+    our_type = format_ == FORMAT and _has_our_type(meta)
+    if "trusted_authorities" in credential:
+        _require_authorities(credential["trusted_authorities"])
+    if format_ != FORMAT:
+        return OTHER_FORMAT
+    if not our_type:
+        return OTHER_TYPE
+    return OTHER_ISSUER if "trusted_authorities" in credential else None
+
+
+def _credential(value: Json) -> tuple[CredentialQuery, int]:
+    """One credential query, and how many claims it has.
+
+    Claims of another format are counted and left out: their paths are that format's, and may read like ours.
+    """
+    credential = require_members(value, "credential")
+    query_id = require_id(credential.get("id"), "credential")
+    unmet = _unmet(credential)
+    ours = unmet != OTHER_FORMAT
+    _flag(credential, "multiple", default=False)
+    _flag(credential, "require_cryptographic_holder_binding", default=True)
+    claims = parse_claims(credential["claims"], ours=ours) if "claims" in credential else ()
+    sets = parse_claim_sets(credential["claim_sets"], claims) if "claim_sets" in credential else ()
+    if not ours:
+        return CredentialQuery(query_id, (), (), unmet), len(claims)
+    return CredentialQuery(query_id, claims, sets, unmet), len(claims)
+
+
+def _set(value: Json, ids: list[str]) -> CredentialSet:
+    members = require_members(value, "credential set")
+    options = parse_references(members.get("options"), "options", ids, MAX_OPTIONS)
+    return CredentialSet(options, _flag(members, "required", default=True))
 
 
 def parse_dcql(value: Json) -> Query:
     """Parse a ``dcql_query`` (already JSON).
 
-    Raises `NotSupported` naming the member for what this version leaves out, `InvalidArgument` for what is
-    not DCQL.
+    Raises `InvalidArgument` for what is not DCQL or too much of it, `NotSupported` for a dot in the path of a claim.
     """
-    query = _members(value, "query", _QUERY)
-    credentials = query.get("credentials")
-    if not isinstance(credentials, list) or not credentials:
-        raise InvalidArgument("DCQL credentials is not a list with members")
-    if len(credentials) > 1:
-        raise NotSupported("DCQL queries for several credentials are not supported")
-    credential = _members(credentials[0], "credential", _CREDENTIAL)
-    query_id = _id(credential.get("id"), "credential")
-    if not isinstance(credential.get("format"), str):
-        raise InvalidArgument("DCQL credential has no format")
-    if credential["format"] != FORMAT:
-        raise NotSupported(f"DCQL format is not {FORMAT}")
-    meta = _members(credential.get("meta"), "meta", _META)
-    types = _list(meta.get("vct_values"), "vct_values", MAX_CLAIMS)
-    if not all(isinstance(vct, str) for vct in types):
-        raise InvalidArgument("DCQL vct_values are not strings")
-    if VCT not in types:
-        raise NotSupported(f"DCQL vct_values do not name {VCT}")
-    _flag(credential, "multiple", only=False)
-    _flag(credential, "require_cryptographic_holder_binding", only=True)
-    if "claims" not in credential:
-        raise NotSupported("DCQL credential queries without claims are not supported")
-    return Query((CredentialQuery(query_id, _claims(credential["claims"])),))
+    query = require_members(value, "query")
+    entries = require_list(query.get("credentials"), "credentials", MAX_CREDENTIALS)
+    credentials: list[CredentialQuery] = []
+    total = 0
+    for entry in entries:
+        credential, count = _credential(entry)
+        credentials.append(credential)
+        total += count
+    if total > MAX_CLAIMS:
+        raise InvalidArgument(f"DCQL asks for more than {MAX_CLAIMS} claims")
+    ids = [credential.id for credential in credentials]
+    if len(set(ids)) < len(ids):
+        raise InvalidArgument("DCQL credential id is there twice")
+    sets: tuple[CredentialSet, ...] = ()
+    if "credential_sets" in query:
+        entries = require_list(query["credential_sets"], "credential_sets", MAX_SETS)
+        sets = tuple(_set(entry, ids) for entry in entries)
+    return Query(tuple(credentials), sets)
+
+
+def unbound_ids(value: Json) -> frozenset[str]:
+    """Ids of the credentials in a ``dcql_query`` that `parse_dcql` took whose holder binding is not required."""
+    name = "require_cryptographic_holder_binding"
+    return frozenset(one["id"] for one in value["credentials"] if one.get(name) is False)
