@@ -1,95 +1,33 @@
-"""Attack: other programs, other cards and other keys around a PIV card, behind a real pcscd."""
+"""Attack: other programs and other cards around a PIV card, behind a real pcscd."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import os
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.rigs._ctap_nfc import Apdu
-from tests.rigs._piv_applet import AGREE, CERTIFICATE_9C, PIN, SIGN, PivApplet
-from tests.rigs.pcsc import NfcToken
-from tests.rigs.piv import P256, P384, PivRig, rsa_key
+from tests.rigs._piv_applet import PIN, SIGN
+from tests.rigs.pcsc import NfcToken, other_program
+from tests.rigs.piv import CHALLENGE, PivRig, enrol, salt, typed_pins, typing
 from tests.rigs.tokens import FakeUi
 
 from ownerd.core.seal import key_check
 from ownerd.ledger.approval import verify_card
 from ownerd.model.errors import (
     Busy,
-    KeysMissing,
-    OwnerdError,
-    PinWrong,
-    ProtocolBroken,
     TokenMissing,
-    TokenRemoved,
-    Unsupported,
-    WrongKey,
 )
-from ownerd.model.token import SecretHandle, TokenCredential
+from ownerd.model.token import SecretHandle
 from ownerd.tokens.all_tokens import AllTokens
 from ownerd.tokens.fido2_port import Fido2Tokens
 from ownerd.tokens.finders import find_pcsc
-from ownerd.tokens.piv_port import PivTokens
 
 pytestmark = pytest.mark.in_pcsc_rig
-
-CHALLENGE = hashlib.sha256(b"challenge").digest()
-
-
-def salt(curve: Any = P256) -> SecretHandle:
-    public = ec.generate_private_key(curve).public_key()
-    return SecretHandle(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
-
-
-def typing(**options: Any) -> FakeUi:
-    return FakeUi(pins=[PIN], **options)
-
-
-def typed_pins(rig: PivRig) -> int:
-    """How often the card was sent a PIN."""
-    return sum(one.ins == 0x20 and bool(one.data) for one in rig.applet.log)
-
-
-async def enrol(tokens: PivTokens) -> TokenCredential:
-    (info,) = await tokens.present()
-    return await tokens.enrol(info.id, user_verification=True, ui=FakeUi(pins=[]))
-
-
-@contextmanager
-def other_program(*, exclusive: bool = False, transaction: bool = False, slot: int = 0) -> Iterator[Any]:
-    """Another client of the card; yields what exchanges an APDU."""
-    from smartcard import scard
-
-    _, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    _, readers = scard.SCardListReaders(context, [])
-    mode = scard.SCARD_SHARE_EXCLUSIVE if exclusive else scard.SCARD_SHARE_SHARED
-    result, handle, _ = scard.SCardConnect(context, readers[slot], mode, scard.SCARD_PROTOCOL_T1)
-    assert result == 0
-    if transaction:
-        assert scard.SCardBeginTransaction(handle) == 0
-
-    def transmit(text: str) -> str:
-        status, answer = scard.SCardTransmit(handle, scard.SCARD_PCI_T1, list(bytes.fromhex(text)))
-        return bytes(answer).hex() if status == 0 else f"error {status & 0xFFFFFFFF:08x}"
-
-    try:
-        yield transmit
-    finally:
-        if transaction:
-            scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD)
-        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-        scard.SCardReleaseContext(context)
-
 
 SELECT_FIDO = "00a4040008a0000006472f000100"
 SELECT_PIV = "00a404000ba00000030800001000010000"
@@ -246,6 +184,7 @@ def test_no_background_path_touches_the_pin_counter(piv_card: PivRig) -> None:
             credential = await enrol(tokens)
             await tokens.locate([credential])
             await asyncio.gather(tokens.present(), tokens.present(), tokens.locate([credential]))
+            assert await tokens.sight(credential) is not None
         with pytest.raises(TokenMissing):
             await tokens.locate([dataclasses.replace(credential, public_key={}, credential_id=b"")])
 
@@ -336,172 +275,5 @@ def test_a_fido_token_and_a_card_stand_behind_one_port(piv_rigs: Any, nfc_token:
             assert answer.approval.type == credential.type
         await asyncio.to_thread(nfc_token.remove)
         assert await tokens.locate(made) == made[1]
-
-    asyncio.run(use())
-
-
-# -- cards that leave --
-
-PHASES = {
-    "select": lambda apdu: apdu.ins == 0xA4,
-    "certificate": lambda apdu: apdu.ins == 0xCB,
-    "long answer": lambda apdu: apdu.ins == 0xC0,
-    "tries": lambda apdu: apdu.ins == 0x20 and not apdu.data,
-    "pin": lambda apdu: apdu.ins == 0x20 and apdu.data,
-    "signature": lambda apdu: apdu.ins == 0x87 and apdu.p2 == SIGN,
-    "agreement": lambda apdu: apdu.ins == 0x87 and apdu.p2 == AGREE,
-}
-YANKS = [(phase, typed) for phase in PHASES for typed in (False, True) if typed or phase in list(PHASES)[:4]]
-
-
-@pytest.mark.parametrize(("phase", "typed"), YANKS)
-def test_a_card_that_is_yanked_is_removed_in_every_phase(piv_card: PivRig, phase: str, typed: bool) -> None:
-    """Before the PIN is asked for the card may also just be missing; nothing is asked then."""
-    armed = [not typed]
-
-    def leave(apdu: Apdu) -> None:
-        if armed[0] and PHASES[phase](apdu):
-            assert piv_card.card is not None
-            piv_card.card._socket.shutdown(socket.SHUT_RDWR)
-            raise ConnectionError
-
-    async def use() -> None:
-        tokens = piv_card.tokens()
-        credential = await enrol(tokens)
-        piv_card.applet.intercept = leave
-        ui = typing(while_typing=lambda: armed.__setitem__(0, True))
-        with pytest.raises(TokenRemoved if typed else (TokenRemoved, TokenMissing)):
-            await tokens.approve(credential, CHALLENGE, [salt()], ui=ui)
-        assert ui.names == (["pin"] if typed else [])
-        with pytest.raises((TokenRemoved, TokenMissing)):
-            await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
-        if phase == "signature":
-            piv_card.applet.intercept = lambda _: None
-            await asyncio.to_thread(piv_card.remove)
-            await asyncio.to_thread(piv_card.insert)
-            await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
-
-    asyncio.run(use())
-
-
-# -- other keys, odd cards --
-
-
-def test_keys_that_were_replaced_behind_our_back_are_named(piv_card: PivRig) -> None:
-    async def use() -> None:
-        tokens = piv_card.tokens()
-        credential = await enrol(tokens)
-        fresh = ec.generate_private_key(P256)
-        piv_card.applet.certify(CERTIFICATE_9C, fresh)
-        ui = typing()
-        with pytest.raises(WrongKey, match="replaced"):
-            await tokens.approve(credential, CHALLENGE, [], ui=ui)
-        assert ui.names == []
-        piv_card.applet.certify(CERTIFICATE_9C, piv_card.applet.keys[SIGN])
-        piv_card.applet.keys[SIGN] = fresh
-        with pytest.raises(WrongKey, match="another key"):
-            await tokens.approve(credential, CHALLENGE, [], ui=typing())
-
-    asyncio.run(use())
-
-
-def test_p384_cards_open_and_rsa_cards_only_sign(piv_rigs: Any) -> None:
-    big, signer = piv_rigs(slot=0, curve=P384), piv_rigs(PivApplet(signing=rsa_key()), slot=1)
-    big.insert()
-    signer.insert()
-
-    async def use() -> None:
-        tokens = big.tokens()
-        infos = await tokens.present()
-        made = [await tokens.enrol(info.id, user_verification=True, ui=FakeUi()) for info in infos]
-        answers = [
-            await tokens.approve(one, CHALLENGE, [salt(P384)] if one.opens else [], ui=typing())
-            for one in made
-        ]
-        for credential, answer in zip(made, answers, strict=True):
-            verify_card(answer.approval, CHALLENGE, credential)
-        assert [answer.approval.algorithm for answer in answers] == ["ES384", "RS256"]
-        assert [[len(secret) for secret in answer.secrets] for answer in answers] == [[48], []]
-
-    asyncio.run(use())
-
-
-def test_an_empty_card_gets_keys_with_its_management_key_and_needs_no_certificate(piv_rigs: Any) -> None:
-    rig = piv_rigs(PivApplet())
-    rig.insert()
-
-    async def use() -> None:
-        tokens = rig.tokens()
-        (info,) = await tokens.present()
-        with pytest.raises(KeysMissing):
-            await tokens.enrol(info.id, user_verification=True, ui=FakeUi())
-        ui = FakeUi(management=rig.applet.management[1])
-        await tokens.make_keys(info.id, "P-256", keep=[], ui=ui)
-        assert ui.names == ["new keys", "management key"]
-        credential = await tokens.enrol(info.id, user_verification=True, ui=FakeUi())
-        answer = await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
-        verify_card(answer.approval, CHALLENGE, credential)
-        # A new daemon knows the keys from the credential alone.
-        assert await rig.tokens().locate([credential]) == credential
-        await rig.tokens().approve(credential, CHALLENGE, [salt()], ui=typing())
-
-    asyncio.run(use())
-
-
-HOSTILE = {
-    "endless": (lambda apdu: bytes(16) + b"\x61\x10" if apdu.ins in {0xCB, 0xC0} else None, ProtocolBroken),
-    "silent": (lambda apdu: b"\x90\x00" if apdu.ins != 0xA4 else None, ProtocolBroken),
-    "no status": (lambda apdu: b"\x90" if apdu.ins == 0xCB else None, OwnerdError),
-    "oversized": (lambda apdu: bytes(60000) + b"\x90\x00" if apdu.ins == 0xCB else None, OwnerdError),
-    "no PIV": (lambda apdu: b"\x6a\x82" if apdu.ins == 0xA4 else b"\x6d\x00", TokenMissing),
-    "no tries": (lambda apdu: b"\x6d\x00" if apdu.ins == 0x20 else None, Unsupported),
-}
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_card_is_left_out_in_bounded_time(piv_card: PivRig, case: str) -> None:
-    intercept, error = HOSTILE[case]
-
-    async def use() -> None:
-        tokens = piv_card.tokens()
-        credential = await enrol(tokens)
-        piv_card.applet.intercept = intercept
-        began, ui = time.monotonic(), typing()
-        assert await tokens.present() == []
-        with pytest.raises(OwnerdError) as raised:
-            await tokens.approve(credential, CHALLENGE, [salt()], ui=ui)
-        assert isinstance(raised.value, error | TokenMissing)
-        assert ui.names == []
-        assert time.monotonic() - began < 5
-
-    asyncio.run(use())
-
-
-def test_a_card_that_hangs_is_busy_and_a_cancelled_approval_ends_at_once(piv_card: PivRig) -> None:
-    released = threading.Event()
-
-    def hang(apdu: Apdu) -> None:
-        if apdu.ins == 0x87:
-            released.wait(10)
-
-    async def use() -> None:
-        tokens = piv_card.tokens()
-        credential = await enrol(tokens)
-        piv_card.applet.intercept = hang
-        approving = asyncio.create_task(tokens.approve(credential, CHALLENGE, [salt()], ui=typing()))
-        await asyncio.sleep(0.5)
-        approving.cancel()
-        began = time.monotonic()
-        with suppress(asyncio.CancelledError):
-            await approving
-        assert time.monotonic() - began < 2
-        with pytest.raises(Busy):
-            await tokens.approve(credential, CHALLENGE, [], ui=typing())
-        released.set()
-        piv_card.applet.intercept = lambda _: None
-        await asyncio.sleep(0.3)
-        await tokens.approve(credential, CHALLENGE, [salt()], ui=typing())
-        with pytest.raises(PinWrong):
-            await tokens.approve(credential, CHALLENGE, [], ui=FakeUi(pins=[b"654321"]))
 
     asyncio.run(use())

@@ -9,7 +9,7 @@ import os
 
 import pytest
 from fido2.ctap2 import Ctap2
-from tests.rigs.tokens import FakeUi, Rigged, RiggedInProcess
+from tests.rigs.tokens import FakeUi, Rigged
 
 from ownerd.core.seal import key_check
 from ownerd.model.errors import TokenError, TokenMissing, WrongKey
@@ -29,7 +29,9 @@ async def enrolled(rig: Rigged, *, user_verification: bool) -> tuple[TokenCreden
 
 
 @pytest.mark.parametrize("user_verification", [False, True])
-def test_a_keyslot_of_the_other_mode_is_named_and_yields_nothing(user_verification: bool) -> None:
+def test_a_keyslot_of_the_other_mode_is_named_and_yields_nothing(
+    rigged: Rigged, user_verification: bool
+) -> None:
     async def use(rig: Rigged) -> None:
         credential, handle = await enrolled(rig, user_verification=user_verification)
         other = dataclasses.replace(credential, user_verification=not user_verification)
@@ -37,12 +39,11 @@ def test_a_keyslot_of_the_other_mode_is_named_and_yields_nothing(user_verificati
             await rig.tokens().approve(other, CHALLENGE, [handle], ui=FakeUi())
         assert "another mode" in caught.value.hint
 
-    rig = RiggedInProcess()
-    rig.set_pin()
-    asyncio.run(use(rig))
+    rigged.set_pin()
+    asyncio.run(use(rigged))
 
 
-def test_a_token_that_was_reset_is_missing_and_asks_for_nothing() -> None:
+def test_a_token_that_was_reset_is_missing_and_asks_for_nothing(rigged: Rigged) -> None:
     async def use(rig: Rigged) -> None:
         credential, handle = await enrolled(rig, user_verification=False)
         with rig.raw() as device:
@@ -52,11 +53,12 @@ def test_a_token_that_was_reset_is_missing_and_asks_for_nothing() -> None:
             await rig.tokens().locate([credential])
         with pytest.raises(TokenError):
             await rig.tokens().approve(credential, CHALLENGE, [handle], ui=ui)
+        assert ui.names == []
 
-    asyncio.run(use(RiggedInProcess()))
+    asyncio.run(use(rigged))
 
 
-def test_a_credential_id_exchanged_in_the_keyslot_finds_no_token() -> None:
+def test_a_credential_id_exchanged_in_the_keyslot_finds_no_token(rigged: Rigged) -> None:
     async def use(rig: Rigged) -> None:
         credential, handle = await enrolled(rig, user_verification=False)
         other = dataclasses.replace(credential, credential_id=os.urandom(len(credential.credential_id)))
@@ -65,4 +67,4 @@ def test_a_credential_id_exchanged_in_the_keyslot_finds_no_token() -> None:
         with pytest.raises(TokenError):
             await rig.tokens().approve(other, CHALLENGE, [handle], ui=FakeUi())
 
-    asyncio.run(use(RiggedInProcess()))
+    asyncio.run(use(rigged))

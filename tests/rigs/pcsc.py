@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +250,32 @@ class NfcToken:
                 return
             time.sleep(0.02)
         raise AssertionError(f"pcscd did not see the card {'come' if present else 'go'}")
+
+
+@contextmanager
+def other_program(*, exclusive: bool = False, transaction: bool = False, slot: int = 0) -> Iterator[Any]:
+    """Another client of the card; yields what exchanges an APDU."""
+    from smartcard import scard
+
+    _, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    _, readers = scard.SCardListReaders(context, [])
+    mode = scard.SCARD_SHARE_EXCLUSIVE if exclusive else scard.SCARD_SHARE_SHARED
+    result, handle, _ = scard.SCardConnect(context, readers[slot], mode, scard.SCARD_PROTOCOL_T1)
+    assert result == 0
+    if transaction:
+        assert scard.SCardBeginTransaction(handle) == 0
+
+    def transmit(text: str) -> str:
+        status, answer = scard.SCardTransmit(handle, scard.SCARD_PCI_T1, list(bytes.fromhex(text)))
+        return bytes(answer).hex() if status == 0 else f"error {status & 0xFFFFFFFF:08x}"
+
+    try:
+        yield transmit
+    finally:
+        if transaction:
+            scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD)
+        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+        scard.SCardReleaseContext(context)
 
 
 @pytest.fixture

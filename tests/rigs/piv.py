@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -10,14 +11,18 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.rigs._pcsc_namespace import VPCD_PORT
 from tests.rigs._piv_applet import PIN, PivApplet
 from tests.rigs.pcsc import MARKER, REPORTS, VpcdCard
+from tests.rigs.tokens import FakeUi
 
 from ownerd.core.seal import key_check
+from ownerd.model.token import SecretHandle, TokenCredential
 from ownerd.tokens.piv_port import PivTokens
 
 P256, P384 = ec.SECP256R1(), ec.SECP384R1()
+CHALLENGE = hashlib.sha256(b"challenge").digest()
 
 
 @functools.cache
@@ -91,6 +96,28 @@ class PivRig:
         finally:
             scard.SCardReleaseContext(context)
         raise AssertionError(f"pcscd did not see the card {'come' if present else 'go'}")
+
+
+def salt(curve: Any = P256) -> SecretHandle:
+    """A handle for a new secret of a card."""
+    public = ec.generate_private_key(curve).public_key()
+    return SecretHandle(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+
+def typing(**options: Any) -> FakeUi:
+    """A person who types the right PIN once."""
+    return FakeUi(pins=[PIN], **options)
+
+
+def typed_pins(rig: PivRig) -> int:
+    """How often the card was sent a PIN."""
+    return sum(one.ins == 0x20 and bool(one.data) for one in rig.applet.log)
+
+
+async def enrol(tokens: PivTokens) -> TokenCredential:
+    """Enrol the only card."""
+    (info,) = await tokens.present()
+    return await tokens.enrol(info.id, user_verification=True, ui=FakeUi(pins=[]))
 
 
 @pytest.fixture
