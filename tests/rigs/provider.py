@@ -16,9 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from demo import identity_kit
 from demo import provider_kit as kit
 from jwcrypto.jwk import JWK
 
+from ownerd.credential.attestation import Attester, parse_attester
 from ownerd.credential.request_object import read_request
 from ownerd.model.encoding import format_b64u
 from ownerd.model.request import Request
@@ -40,10 +42,15 @@ class ProviderRig:
     ca: kit.Party
     party: kit.Party
     answer_key: JWK = field(default_factory=kit.new_encryption_key)
+    attestation_issuer: identity_kit.AttestationIssuer = field(default_factory=identity_kit.AttestationIssuer)
 
     @property
     def anchors(self) -> list[x509.Certificate]:
         return [self.ca.certificate]
+
+    @property
+    def attesters(self) -> tuple[Attester, ...]:
+        return (parse_attester(self.attestation_issuer.trust_file()),)
 
     def parameters(self, **changes: Any) -> dict[str, Any]:
         """Good parameters, changed: a value of ``...`` takes a parameter out."""
@@ -57,11 +64,19 @@ class ProviderRig:
     def signed(self, **changes: Any) -> str:
         return kit.signed_request(self.parameters(**changes), self.party)
 
+    def signed_as(self, signer: Any, **changes: Any) -> str:
+        """A request signed by one of `identity_kit`'s, under its own client id unless changed."""
+        return str(signer.sign(self.parameters(**{"client_id": signer.client_id, **changes})))
+
+    def attested(self, subject: str = HOST, **claims: Any) -> identity_kit.AttestedSigner:
+        """A provider that this rig's attester vouches for."""
+        return identity_kit.make_attested(self.attestation_issuer, subject, **claims)
+
     def unsigned(self, **changes: Any) -> str:
         return kit.unsigned_request(self.claimed(**changes))
 
     def read(self, text: str) -> Request:
-        return read_request(text, anchors=self.anchors, now_ms=now_ms())
+        return read_request(text, anchors=self.anchors, attesters=self.attesters, now_ms=now_ms())
 
     def forge(self, payload: Any, **header: Any) -> str:
         """A request object with this provider's true signature under any header."""

@@ -1,17 +1,11 @@
 """A provider's request, from the bytes on the bus to a `Request` whose origin is known.
 
-Three inputs (OpenID4VP 1.0 section 5, RFC 9101): a signed request object as compact JWS; a JSON object
-``{"client_id": …, "request": <that JWS>}``; or an unsigned JSON object of the parameters. Two steps with
-two types: `parse_request` yields a `ClaimedRequest`, in which nothing is believed, and `verify_request`
-makes the `Request`. Numbered checks below are in the order in which they are made.
-
-=================== ======== =========================================================================
-client_id prefix    request  trust
-=================== ======== =========================================================================
-x509_san_dns        signed   verified: chain to an anchor, the name in the leaf, response_uri on that host
-x509_hash           signed   verified: chain to an anchor, or the leaf is an anchor
-redirect_uri        unsigned claimed: anyone can send it; the answer is sealed to whatever key it names
-=================== ======== =========================================================================
+Four inputs (OpenID4VP 1.0 section 5, RFC 9101): a signed request object as compact JWS; a JSON object
+``{"client_id": …, "request": <that JWS>}``; the same with ``"did_document"``, what the host of a did:web
+client id serves; or an unsigned JSON object of the parameters. Two steps with two types: `parse_request`
+yields a `ClaimedRequest`, in which nothing is believed, and `verify_request` makes the `Request`. Numbered
+checks are in the order in which they are made: 1 to 5 here, 6 to 9 (who asks) in `ownerd.credential.origin`,
+which has the table of client id prefixes.
 
 Replay of a whole signed request is not detected here: it is answered, if the owner approves again, to the
 same provider's key.
@@ -20,60 +14,25 @@ same provider's key.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from ownerd.credential import request_checks as checks
+from ownerd.credential.attestation import Attester
+from ownerd.credential.compact_jws import parse_jws
 from ownerd.credential.dcql import parse_dcql
-from ownerd.credential.x509_identity import (
-    leaf_key,
-    parse_x5c,
-    verify_hash,
-    verify_san_dns,
-)
-from ownerd.model.encoding import Json, parse_b64u, parse_json_object
+from ownerd.credential.origin import PREFIXES, ClaimedRequest, verify_origin
+from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
-from ownerd.model.request import Provider, Request, Trust
+from ownerd.model.request import Request
 
 MAX_REQUEST_BYTES: Final = 256 * 1024
-MAX_HEADER_BYTES: Final = 96 * 1024
 TYP: Final = "oauth-authz-req+jwt"
 
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}", re.ASCII)
-_FOREIGN_PREFIXES = ("decentralized_identifier", "verifier_attestation", "openid_federation")
-# Header members that bring a key of the sender's choice, or change what is signed.
-_REFUSED_HEADERS = ("crit", "b64", "jwk", "jku", "x5u", "zip")
-
-
-class _Registry(jws.JWSRegistry):
-    """joserfc stops at 512 bytes of header, which no certificate chain fits into."""
-
-    max_header_length = MAX_HEADER_BYTES * 4 // 3
-    max_payload_length = MAX_REQUEST_BYTES
-
-
-_REGISTRY = _Registry(algorithms=["ES256"], strict_check_header=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedRequest:
-    """A parsed request of which nothing is verified.
-
-    ``compact`` and ``header`` are None for an unsigned one; ``claimed_id`` is (prefix, rest) of client_id.
-    """
-
-    parameters: dict[str, Json]
-    claimed_id: tuple[str, str]
-    header: dict[str, Json] | None
-    compact: str | None
-    digest: bytes
+_FOREIGN_PREFIXES = ("openid_federation",)
+_ENVELOPE = frozenset({"request", "client_id", "did_document"})
 
 
 def parse_client_id(value: Json) -> tuple[str, str]:
@@ -91,25 +50,16 @@ def parse_client_id(value: Json) -> tuple[str, str]:
         raise NotAllowed("client id prefix origin is not allowed in a request")
     if prefix in _FOREIGN_PREFIXES:
         raise NotSupported(f"client id prefix {prefix} is not supported")
-    if prefix not in {"x509_san_dns", "x509_hash", "redirect_uri"}:
+    if prefix not in PREFIXES:
         raise NotSupported("client id prefix is not supported")
     return prefix, rest
 
 
-def _parse_signed(compact: str, digest: bytes) -> ClaimedRequest:
-    if not isinstance(compact, str) or not _COMPACT.fullmatch(compact):
-        raise InvalidArgument("request object is not a compact JWS")
-    raw_header, raw_payload, raw_signature = (parse_b64u(part) for part in compact.split("."))
-    header = parse_json_object(raw_header, max_bytes=MAX_HEADER_BYTES)
-    if header.get("typ") != TYP:  # 1. a JWT made for something else is not a request
-        raise InvalidArgument(f"request object typ is not {TYP}")
-    if header.get("alg") != "ES256" or len(raw_signature) != 64:  # 2. "none" and MACs end here
-        raise NotSupported("only request objects signed with ES256 are supported")
-    for name in _REFUSED_HEADERS:  # 3. the key comes from x5c alone
-        if name in header:
-            raise NotSupported(f"request object header {name} is not supported")
-    parameters = parse_json_object(raw_payload, max_bytes=MAX_REQUEST_BYTES)
-    return ClaimedRequest(parameters, parse_client_id(parameters.get("client_id")), header, compact, digest)
+def _parse_signed(compact: Json, digest: bytes, did_document: Json = None) -> ClaimedRequest:
+    # 1. typ; 2. ES256; 3. no header that brings a key of the sender's choice: all in `parse_jws`
+    signed = parse_jws(compact, "request object", typ=TYP)
+    claimed_id = parse_client_id(signed.payload.get("client_id"))
+    return ClaimedRequest(signed.payload, claimed_id, signed, did_document, digest)
 
 
 def parse_request(text: str) -> ClaimedRequest:
@@ -131,64 +81,32 @@ def parse_request(text: str) -> ClaimedRequest:
     if "request" not in outer:
         return ClaimedRequest(outer, parse_client_id(outer.get("client_id")), None, None, digest)
     # 4. Only what is signed counts (section 5.10.1). A parameter beside it is an error or an attack.
-    if outer.keys() - {"request", "client_id"}:
+    if outer.keys() - _ENVELOPE:
         named = sorted(name for name in outer if name in checks.TAKEN - {"client_id"})
         what = f"parameter {named[0]} stands" if named else "another parameter stands"
         raise InvalidArgument(f"{what} beside a signed request object")
-    claimed = _parse_signed(outer["request"], digest)
+    if not isinstance(outer.get("did_document", {}), dict):
+        raise InvalidArgument("did_document is not a JSON object")
+    claimed = _parse_signed(outer["request"], digest, outer.get("did_document"))
     if outer.get("client_id") != claimed.parameters["client_id"]:  # 5.
         raise InvalidArgument("client_id differs from the one inside the request object")
     return claimed
 
 
-def _verify_signature(claimed: ClaimedRequest, leaf: x509.Certificate) -> None:
-    assert claimed.compact is not None
-    try:
-        jws.deserialize_compact(claimed.compact, ECKey.import_key(leaf_key(leaf)), registry=_REGISTRY)
-    except (JoseError, ValueError) as error:
-        raise NotAllowed("the signature of the request object does not hold") from error
-
-
-def _verify_signer(
-    claimed: ClaimedRequest, anchors: Sequence[x509.Certificate], now_ms: int, response_host: str
-) -> Provider:
-    """Numbered as in `verify_request`."""
-    assert claimed.header is not None
-    prefix, rest = claimed.claimed_id
-    chain = parse_x5c(claimed.header.get("x5c"))
-    _verify_signature(claimed, chain[0])  # 6.
-    if prefix == "x509_san_dns":
-        identity = verify_san_dns(rest, chain, anchors, now_ms=now_ms)  # 7.
-        if response_host != rest:  # 8. or a verified name could send the answer elsewhere
-            raise NotAllowed("response_uri is on another host than the client id")
-    else:
-        identity = verify_hash(rest, chain, anchors, now_ms=now_ms)  # 7.
-    client_id = claimed.parameters["client_id"]
-    return Provider(Trust.VERIFIED, client_id, identity.name, identity.thumbprint, identity.anchor)
-
-
-def verify_request(claimed: ClaimedRequest, *, anchors: Sequence[x509.Certificate], now_ms: int) -> Request:
+def verify_request(
+    claimed: ClaimedRequest,
+    *,
+    anchors: Sequence[x509.Certificate],
+    attesters: Sequence[Attester] = (),
+    now_ms: int,
+) -> Request:
     """Verify who asks, then hold every parameter to its rule.
 
     Raises `NotAllowed` when signature, chain, host, time or audience do not hold; `InvalidArgument` and
     `NotSupported` for parameters.
     """
-    prefix, rest = claimed.claimed_id
     parameters = claimed.parameters
-    if prefix == "redirect_uri":
-        if claimed.compact is not None:  # section 5.9.3: there is no key that could be trusted
-            raise NotAllowed("redirect_uri client ids cannot be signed")
-        response_uri = parameters.get("response_uri", rest)
-        if response_uri != rest:
-            raise NotAllowed("response_uri differs from the client id")
-        host = checks.uri_host(response_uri, "response_uri")
-        provider = Provider(Trust.CLAIMED, parameters["client_id"], host, None, None)
-    else:
-        if claimed.compact is None:
-            raise NotAllowed(f"{prefix} client ids need a signed request object")
-        response_uri = parameters.get("response_uri")
-        host = checks.uri_host(response_uri, "response_uri")
-        provider = _verify_signer(claimed, anchors, now_ms, host)
+    provider, response_uri, host = verify_origin(claimed, anchors=anchors, attesters=attesters, now_ms=now_ms)
     checks.require_known(parameters)
     checks.require_response_type(parameters)
     checks.require_audience(parameters, host)
@@ -205,9 +123,12 @@ def verify_request(claimed: ClaimedRequest, *, anchors: Sequence[x509.Certificat
     )
 
 
-def read_request(text: str, *, anchors: Sequence[x509.Certificate], now_ms: int) -> Request:
+def read_request(
+    text: str, *, anchors: Sequence[x509.Certificate], attesters: Sequence[Attester] = (), now_ms: int
+) -> Request:
     """Parse and verify a request (`parse_request`, `verify_request`).
 
-    ``anchors`` are the trust anchors the owner accepts; ``now_ms`` is milliseconds since the epoch.
+    ``anchors`` and ``attesters`` are whom the owner lets vouch for providers; ``now_ms`` is milliseconds
+    since the epoch.
     """
-    return verify_request(parse_request(text), anchors=anchors, now_ms=now_ms)
+    return verify_request(parse_request(text), anchors=anchors, attesters=attesters, now_ms=now_ms)

@@ -68,8 +68,8 @@ def test_a_certificate_without_dns_name_is_known_by_its_hash(provider_rig):
 @pytest.mark.parametrize(
     ("client_id", "error"),
     [
-        ("decentralized_identifier:did:web:shop.example", NotSupported),
-        ("verifier_attestation:shop.example", NotSupported),
+        ("decentralized_identifier:did:web:shop.example", InvalidArgument),
+        ("verifier_attestation:shop.example", InvalidArgument),
         ("openid_federation:https://shop.example", NotSupported),
         ("origin:https://shop.example", NotAllowed),
         ("shop", NotSupported),
