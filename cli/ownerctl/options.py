@@ -32,6 +32,18 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def make_keys_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--make-keys``; the command gets the curve, or None, as ``make_keys``."""
+    return click.option(
+        "--make-keys",
+        is_flag=False,
+        flag_value="P-256",
+        type=click.Choice(["P-256", "P-384"]),
+        help="Make new keys on a PIV card first, in place of those that it has; P-256 unless told."
+        " The prompt asks for its management key.",
+    )(function)
+
+
 def examples(*lines: str) -> str:
     """Epilog of a command's help: its examples, each on a line of its own."""
     title = "Examples:" if len(lines) > 1 else "Example:"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, examples, output_options
+from ownerctl.options import Output, examples, make_keys_option, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -65,8 +65,14 @@ async def _tokens_to_enrol(owner: Owner) -> list[Token]:
 @click.option(
     "--pin/--no-pin", "pin", default=None, help="Use the token with its PIN.  [default: if it has one]"
 )
+@make_keys_option
 @output_options
-def use(token_id: str | None, pin: bool | None, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
+def use(
+    token_id: str | None,
+    pin: bool | None,  # noqa: FBT001 click passes parameters by name
+    make_keys: str | None,
+    output: Output,
+) -> None:
     """Open the vault with the code, to enrol a new token.
 
     The prompt asks for the code; the new token is touched twice. The vault locks afterwards, and is opened
@@ -83,6 +89,8 @@ def use(token_id: str | None, pin: bool | None, output: Output) -> None:  # noqa
         f"enrolling {describe(token)}, used {'with' if mode else 'without'} its PIN, by the recovery code"
     )
     message: dict[str, Json] = {"token": token.get("id"), "user_verification": mode}
+    if make_keys is not None:
+        message["make_keys"] = make_keys
     answer = converse(output, lambda owner: owner.sealed("Agent", "Recover", message))
     if output.json:
         render.emit_json(answer)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, examples, output_options
+from ownerctl.options import Output, examples, make_keys_option, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -37,6 +37,7 @@ async def _tokens_to_enrol(owner: Owner) -> list[Token]:
 @click.option(
     "--pin/--no-pin", "pin", default=None, help="Use the token with its PIN.  [default: if it has one]"
 )
+@make_keys_option
 @click.option("--recovery", is_flag=True, help="Make a recovery code too, without asking first.")
 @click.option(
     "--single-way-in",
@@ -48,6 +49,7 @@ async def _tokens_to_enrol(owner: Owner) -> list[Token]:
 def setup(
     wanted: str | None,
     pin: bool | None,  # noqa: FBT001 click passes parameters by name
+    make_keys: str | None,
     recovery: bool,  # noqa: FBT001 click passes parameters by name
     said: int,
     output: Output,
@@ -69,6 +71,8 @@ def setup(
     mode = pin_mode(token, pin)
     render.note(f"enrolling {describe(token)}, used {'with' if mode else 'without'} its PIN")
     message: dict[str, Json] = {"token": token.get("id"), "user_verification": mode}
+    if make_keys is not None:
+        message["make_keys"] = make_keys
     answer = converse(output, lambda owner: owner.sealed("Agent", "Setup", message))
     if not output.json:
         _show(token, answer)

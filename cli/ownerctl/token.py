@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ownerctl import render
-from ownerctl.options import Output, examples, output_options
+from ownerctl.options import Output, examples, make_keys_option, output_options
 
 if TYPE_CHECKING:
     from ownerctl.enrolled import Enrolled
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _ADDED = """try it before you rely on it: ownerctl token test {id}
   a provider's key from before today is added to it when an older token next uses that provider"""
+_ADDED_SIGNER = """it approves while the vault is open, and is no way in: it opens neither the vault nor a provider's key
+  try it: ownerctl token test {id}"""
+_REMOVING_SIGNER = """removing {name} ({id})
+  it has only approved, so no key is made anew; one touch on a token that opens the vault"""
 _REMOVING = """removing {name} ({id})
   vault, log and opening keys are made anew, with two touches on another token; from then on it opens nothing here
   older copies of the files, such as backups, still open with it: destroy those copies, or reset the token"""
@@ -29,7 +33,8 @@ _REMOVED = """the ledger has a new verifier key: keep it elsewhere, next to the 
 def token() -> None:
     """See, add, name, test and remove the tokens that open the vault.
 
-    Any of them opens the vault and approves. Keep two, in different places.
+    Any of them opens the vault and approves, but a card that only signs, which approves. Keep two that open, in
+    different places.
     """
 
 
@@ -89,22 +94,29 @@ def _here_row(row: Token) -> list[object]:
     return [row.get("id"), row.get("name"), row.get("transport"), pin, row.get("pin_tries", "-")]
 
 
-@token.command(epilog=examples("ownerctl token add", "ownerctl token add soft-2 --name spare"))
+@token.command(
+    epilog=examples(
+        "ownerctl token add", "ownerctl token add soft-2 --name spare", "ownerctl token add --make-keys"
+    )
+)
 @click.argument("token_id", metavar="[TOKEN]", required=False)
 @click.option(
     "--pin/--no-pin", "pin", default=None, help="Use the token with its PIN.  [default: if it has one]"
 )
 @click.option("--name", metavar="NAME", help="What to call it.  [default: the name that it reports]")
+@make_keys_option
 @output_options
 def add(
     token_id: str | None,
     pin: bool | None,  # noqa: FBT001 click passes parameters by name
     name: str | None,
+    make_keys: str | None,
     output: Output,
 ) -> None:
     """Enrol one more token, which then opens the vault as well.
 
-    Takes two touches on the new token, then one on a token that is enrolled. Only the named one blinks.
+    Takes two touches on the new token, then one on a token that is enrolled. Only the named one blinks. A card
+    that only signs then approves, and opens nothing.
     """
     from ownerctl.enrolled import read_enrolled
     from ownerctl.owner import converse, members
@@ -117,14 +129,15 @@ def add(
     there = converse(output, lambda owner: wait_new(owner, enrolled, token_id))
     new = choose(there, token_id, asks=asks, how="ownerctl token add ID")
     taken = {row.get("name") for row in enrolled}
-    answer = add_token(output, new, pin=pin_mode(new, pin), taken=taken, name=name)
+    answer = add_token(output, new, pin=pin_mode(new, pin), taken=taken, name=name, make_keys=make_keys)
     if output.json:
         render.emit_json(answer)
         return
     made = answer.get("token")
     shown = made if isinstance(made, dict) else {}
     render.emit_line(f"enrolled {shown.get('name')} as {shown.get('id')} (entry {answer.get('entry')})")
-    render.note(_ADDED.format(id=shown.get("id")))
+    advice = _ADDED if shown.get("opens", True) else _ADDED_SIGNER
+    render.note(advice.format(id=shown.get("id")))
 
 
 @token.command("name", epilog=examples("ownerctl token name 3f2a9c0d11e45b67 'blue key'"))
@@ -135,7 +148,7 @@ def rename(token_id: str, name: str, output: Output) -> None:
     """Call an enrolled token by a name of your own. Takes a touch."""
     from ownerctl.owner import converse
 
-    message: dict[str, Json] = {"change": "token-name", "id": _resolve(output, token_id), "name": name}
+    message: dict[str, Json] = {"change": "token-name", "id": _find(output, token_id).get("id"), "name": name}
     answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
     if output.json:
         render.emit_json(answer)
@@ -143,29 +156,34 @@ def rename(token_id: str, name: str, output: Output) -> None:
         render.emit_line(f"{message['id']} is called {name} (entry {answer.get('entry')})")
 
 
-def _resolve(output: Output, wanted: str) -> str:
+def _find(output: Output, wanted: str) -> Enrolled:
     from ownerctl.enrolled import find_enrolled, read_enrolled
     from ownerctl.owner import members
 
-    return str(find_enrolled(members(read_enrolled(output), "tokens"), wanted).get("id"))
+    return find_enrolled(members(read_enrolled(output), "tokens"), wanted)
 
 
 @token.command(epilog=examples("ownerctl token test 3f2a9c0d11e45b67"))
 @click.argument("token_id", metavar="ID")
 @output_options
 def test(token_id: str, output: Output) -> None:
-    """Prove with a touch on that very token that it opens the vault."""
+    """Prove with a touch on that very token that it opens the vault.
+
+    Of a card that only signs it proves that it approves.
+    """
     from ownerctl.errors import BadAnswer
     from ownerctl.owner import converse
 
-    message: dict[str, Json] = {"what": "token", "id": _resolve(output, token_id)}
+    found = _find(output, token_id)
+    opens = found.get("opens") is not False
+    message: dict[str, Json] = {"what": "token", "id": found.get("id")}
     answer = converse(output, lambda owner: owner.sealed("Data", "Read", message))
-    if answer.get("id") != message["id"] or answer.get("opens") is not True:
-        raise BadAnswer("the daemon does not say that this token opens the vault")
+    if answer.get("id") != message["id"] or answer.get("opens") is not opens:
+        raise BadAnswer("the daemon does not say that this token does what it was enrolled for")
     if output.json:
         render.emit_json(answer)
     else:
-        render.emit_line(f"{answer['id']} opens the vault")
+        render.emit_line(f"{answer['id']} {'opens the vault' if opens else 'approves, and opens nothing'}")
 
 
 @token.command(epilog=examples("ownerctl token remove 3f2a9c0d11e45b67"))
@@ -176,19 +194,18 @@ def remove(token_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001 cl
     """Remove a token, and make the keys anew that it could open.
 
     Takes two touches on another token. Copies of the files from before still open with the removed token;
-    the last way in cannot be removed.
+    the last way in cannot be removed. A card that only signs takes one touch, and no key is made anew.
     """
-    from ownerctl.enrolled import find_enrolled, read_enrolled
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import converse
     from ownerctl.questions import types_exactly
     from ownerctl.terminal import is_interactive
 
     if not yes and (output.json or not is_interactive()):
         raise UsageTrouble("removing a token needs a person who says so", hint="on a terminal, or with --yes")
-    found = find_enrolled(members(read_enrolled(output), "tokens"), token_id)
-    name = str(found.get("name"))
-    render.note(_REMOVING.format(name=name, id=found.get("id")))
+    found = _find(output, token_id)
+    name, opens = str(found.get("name")), found.get("opens") is not False
+    render.note((_REMOVING if opens else _REMOVING_SIGNER).format(name=name, id=found.get("id")))
     if not yes and not types_exactly(f"type its name to remove it ({name}): ", name):
         raise UsageTrouble("that is not its name; nothing was removed")
     message: dict[str, Json] = {"change": "token-remove", "id": found.get("id")}
@@ -196,14 +213,10 @@ def remove(token_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001 cl
     if output.json:
         render.emit_json(answer)
     else:
-        render.emit_table(
-            [
-                ("removed", name),
-                ("entry", answer.get("entry")),
-                ("verifier key", answer.get("verifier_key")),
-            ]
-        )
-    render.note(_REMOVED)
+        rows = [("removed", name), ("entry", answer.get("entry"))]
+        render.emit_table([*rows, ("verifier key", answer.get("verifier_key"))] if opens else rows)
+    if opens:
+        render.note(_REMOVED)
 
 
 @token.command("pin", epilog=examples("ownerctl token pin"))

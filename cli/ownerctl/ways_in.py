@@ -40,11 +40,18 @@ def free_name(name: str, taken: Collection[object]) -> str:
 
 
 def add_token(
-    output: Output, token: Token, *, pin: bool, taken: Collection[object], name: str | None = None
+    output: Output,
+    token: Token,
+    *,
+    pin: bool,
+    taken: Collection[object],
+    name: str | None = None,
+    make_keys: str | None = None,
 ) -> dict[str, Json]:
     """Enrol a token that is present: two touches on it, then one on a token that is enrolled already.
 
     ``taken`` are the names of those; without a name of its own the token gets the one that it reports.
+    ``make_keys`` is the curve of the keys that are made on it first.
     """
     from ownerctl.owner import converse
 
@@ -56,6 +63,8 @@ def add_token(
         "user_verification": pin,
         "name": name or free_name(str(token.get("name")), taken),
     }
+    if make_keys is not None:
+        message["make_keys"] = make_keys
     return converse(output, lambda owner: owner.sealed("Data", "Change", message))
 
 

@@ -28,20 +28,24 @@ class TokenCases:
     def read_tokens(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["what"] == "tokens":
             return {"tokens": self._enrolled(), "recovery": self.plan("recovery", None)}
-        self._require(message["id"])
-        return {"id": message["id"], "opens": True}
+        row = self._require(message["id"])
+        return {"id": message["id"], "opens": row["opens"]}
 
     def change_tokens(self, message: dict[str, Any]) -> dict[str, Any]:
         change = message["change"]
         if change == "token-add":
             name = message["name"] or message["token"]
-            return {"entry": 5, "token": {"id": "00000000000000bb", "name": name, "software": True}}
+            opens = self.plan("opens", True)
+            made = {"id": "00000000000000bb", "name": name, "software": True, "opens": opens}
+            return {"entry": 5, "token": made}
         if change == "recovery-set":
             return {"entry": 6}
-        self._require(message["id"])
+        row = self._require(message["id"])
         if change == "token-name":
             return {"entry": 7}
         assert change == "token-remove", message
+        if not row["opens"]:
+            return {"entry": 8, "rotated": False}
         return {"entry": 8, "rotated": True, "verifier_key": NEW_KEY}
 
     def recovered(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +61,10 @@ class TokenCases:
         self.note("pin of", token_id)
         await self.act("change_pin", job)
 
-    def _require(self, token_id: str) -> None:
+    def _require(self, token_id: str) -> dict[str, Any]:
         from ownerd.model.errors import NotFound
 
-        if token_id not in {row["id"] for row in self._enrolled()}:
-            raise NotFound("no such token is enrolled")
+        for row in self._enrolled():
+            if row["id"] == token_id:
+                return row
+        raise NotFound("no such token is enrolled")

@@ -140,6 +140,58 @@ def test_a_pin_is_changed_on_the_token_that_is_meant(cli_desk: Desk) -> None:
     assert ran.err.startswith("ownerctl: error: two tries are left\nownerctl: hint: ")
 
 
+SIGNER = {"id": "00000000000000bb", "name": "office card", "type": "piv", "opens": False}
+
+
+def test_a_token_that_only_signs_is_shown_tested_and_removed_as_what_it_is(cli_desk: Desk) -> None:
+    cli_desk.plan(enrolled=[{}, SIGNER], tokens=TWO_HERE, opens=False)
+    assert "no, approves only" in cli_desk.run("token", "list").out
+    ran = cli_desk.run("token", "test", "office card")
+    assert (ran.code, ran.out) == (0, "00000000000000bb approves, and opens nothing\n")
+    ran = cli_desk.run("token", "add", "soft-2")
+    assert (ran.code, "is no way in" in ran.err) == (0, True)
+    assert "is added to it when an older token" not in ran.err
+    ran = cli_desk.run("token", "remove", "office card", "--yes")
+    assert (ran.code, "verifier key" in ran.out + ran.err) == (0, False)
+    assert "no key is made anew" in ran.err
+    ran = cli_desk.run("token", "remove", "office card", "--yes", "--json")
+    assert ran.json == {"entry": 8, "rotated": False}
+
+
+@pytest.mark.parametrize(
+    ("flags", "curve"), [(["--make-keys"], "P-256"), (["--make-keys", "P-384"], "P-384"), ([], None)]
+)
+def test_keys_are_made_only_where_that_was_asked(cli_desk: Desk, flags: list[str], curve: str | None) -> None:
+    asked = {} if curve is None else {"make_keys": curve}
+    cli_desk.plan(tokens=TWO_HERE)
+    assert cli_desk.run("token", "add", "soft-2", *flags).code == 0
+    message = {"change": "token-add", "token": "soft-2", "user_verification": False, **asked}
+    assert cli_desk.called("change message")[0][1] == {**message, "name": "software token 2"}
+    cli_desk.plan(status={"unlocked": False})
+    assert cli_desk.run("recovery", "use", "soft-1", *flags).code == 0
+    message = {"token": "soft-1", "user_verification": False, **asked}
+    assert cli_desk.called("recover message") == [["recover message", message]]
+    cli_desk.plan(status={"set_up": False})
+    assert cli_desk.run("setup", "--token", "soft-1", "--single-way-in", *flags).code == 0
+    assert cli_desk.called("setup message") == [["setup message", message]]
+
+
+def test_an_empty_card_leads_to_the_command_that_makes_its_keys(cli_desk: Desk) -> None:
+    error = {"error": "KeysMissing", "message": "the card shows no signing key that ownerd can use"}
+    cli_desk.plan(status={"set_up": False}, setup=error)
+    ran = cli_desk.run("setup")
+    assert ran.code == 4
+    assert "ownerctl setup --make-keys or ownerctl token add --make-keys" in ran.err
+    assert cli_desk.run("setup", "--make-keys", "P-521").code == 2
+
+
+def test_the_shell_completes_the_curves(cli_desk: Desk) -> None:
+    ran = cli_desk.run(
+        _OWNERCTL_COMPLETE="bash_complete", COMP_WORDS="ownerctl setup --make-keys ", COMP_CWORD="3"
+    )
+    assert ran.out.split() == ["plain,P-256", "plain,P-384"]
+
+
 def test_recovery_set_and_status(cli_desk: Desk) -> None:
     ran = cli_desk.run("recovery", "status")
     assert (ran.out, ran.err) == ("no recovery code\n", "ownerctl recovery set makes one\n")
