@@ -93,7 +93,7 @@ async def add(session: Session, act: Act, tool: str, choice: Choice, *, name: st
             put=lambda seq: [vault.token_record(replace(slot, since=seq))],
             apply=vault.apply,
         )
-    return {"entry": entry, "token": shown(credential)}
+    return {"entry": entry, "token": {**shown(credential), "opens": credential.opens}}
 
 
 async def require_present(session: Session, token_id: str) -> TokenInfo:
