@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.core.agent import Agent
 from ownerd.core.desk import Desk
-from ownerd.core.ports import MAX_PIN_BYTES, Job, Progress
+from ownerd.core.ports import MAX_PIN_BYTES, Job, Progress, Recognised
 from ownerd.core.records import read_entries
 from ownerd.core.seal import key_check
 from ownerd.core.session import Session
@@ -128,6 +128,12 @@ class FakeTokens:
             if any(one.plugged and one.credential_id == credential.credential_id for one in self.tokens):
                 return credential
         raise TokenMissing("no enrolled token is present")
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        here = {one.credential_id: one.name for one in self.tokens if one.plugged}
+        return Recognised(
+            {one.id: here[one.credential_id] for one in credentials if one.credential_id in here}
+        )
 
     async def approve(self, credential, challenge, handles, *, ui) -> TokenAnswer:
         token = next(

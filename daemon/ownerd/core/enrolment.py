@@ -8,7 +8,7 @@ from before still open with a removed token.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -237,8 +237,8 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
     return str(facts["verifier_key"])
 
 
-def listing(vault: Vault, present: set[str]) -> dict[str, Json]:
-    """Enrolled tokens and the recovery code, for the owner's tool."""
+def listing(vault: Vault, present: Mapping[str, str]) -> dict[str, Json]:
+    """Enrolled tokens, ``present`` ones with the id that they have here, and the recovery code."""
     with_copy = sum(1 for copy in vault.copies.values() if copy.token_id == recovery_code.ID)
     recovery = vault.recovery
     return {
@@ -250,6 +250,7 @@ def listing(vault: Vault, present: set[str]) -> dict[str, Json]:
                 "user_verification": one.credential.user_verification,
                 "opens": one.credential.opens,
                 "present": one.id in present,
+                "present_id": present.get(one.id),
             }
             for one in vault.enrolled.values()
         ],

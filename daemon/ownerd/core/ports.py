@@ -5,7 +5,7 @@ Each port has a contract suite under tests/contract that runs on the fake and on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -64,6 +64,17 @@ class TokenUi(Protocol):
         """Say that a touch is wanted. Called before the command goes to the token."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """Which enrolled tokens are present: credential id → the id in `TokenPort.present`.
+
+    ``busy`` says of each token that could not be asked now which it is and, as far as known, who holds it.
+    """
+
+    tokens: Mapping[str, str]
+    busy: tuple[str, ...] = ()
+
+
 class TokenPort(Protocol):
     """Security tokens. Cancelling the calling task cancels at the token where its transport can.
 
@@ -71,7 +82,10 @@ class TokenPort(Protocol):
     """
 
     async def present(self) -> list[TokenInfo]:
-        """List the tokens that are present now, without using up a PIN try or asking for a touch."""
+        """List the tokens that are present now, without using up a PIN try or asking for a touch.
+
+        One that another program holds for longer than a moment is left out; `recognise` names it.
+        """
 
     async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
         """Make a credential for `names.RP_ID` with hmac-secret on the token (one touch)."""
@@ -90,6 +104,12 @@ class TokenPort(Protocol):
         """Return the first of ``credentials`` whose token is present, asking the token, without a touch.
 
         Raises `TokenMissing` when none is.
+        """
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        """Ask every present token which of ``credentials`` it has, without a touch; for none that is busy for long.
+
+        Raises nothing for a single token's sake.
         """
 
     async def approve(

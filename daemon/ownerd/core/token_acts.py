@@ -9,7 +9,7 @@ from ownerd.core.desk import Act
 from ownerd.core.owner import ToolMessage
 from ownerd.core.session import Session
 from ownerd.model.encoding import Json
-from ownerd.model.errors import InvalidArgument, TokenError
+from ownerd.model.errors import InvalidArgument
 
 # Each change, and what its touches are for.
 CHANGES: Final = {
@@ -25,13 +25,8 @@ async def read(session: Session, act: Act, message: ToolMessage) -> dict[str, Js
     if message.members["what"] == "token":
         return await enrolment.test(session, act, message.tool, _text(message, "id"))
     vault = session.require_vault()
-    present: set[str] = set()
-    for token in vault.enrolled.values():
-        try:
-            present.add((await session.tokens.locate([token.credential])).id)
-        except TokenError:
-            continue
-    return enrolment.listing(vault, present)
+    seen = await session.tokens.recognise([token.credential for token in vault.enrolled.values()])
+    return {**enrolment.listing(vault, seen.tokens), "busy": list(seen.busy)}
 
 
 async def change(session: Session, act: Act, message: ToolMessage) -> dict[str, Json]:

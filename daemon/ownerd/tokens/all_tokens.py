@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, runtime_checkable
 
-from ownerd.core.ports import TokenPort, TokenUi
+from ownerd.core.ports import Recognised, TokenPort, TokenUi
 from ownerd.model.errors import OwnerdError, TokenMissing, Unsupported
 from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
 from ownerd.tokens.presence import Sight
@@ -34,6 +34,7 @@ class AllTokens:
         self._ports = dict(ports)
         self._log = logger or logging.getLogger(__name__)
         self._present: dict[TokenType, list[TokenInfo]] = {}
+        self._recognised: dict[TokenType, Recognised] = {}
         self._working: list[TokenType] = []
 
     async def present(self) -> list[TokenInfo]:
@@ -84,6 +85,17 @@ class AllTokens:
         if best is not None:
             return best
         raise problem or TokenMissing("no token is enrolled")
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        """What every adapter recognises of its own type's ``credentials``; from memory as in `present`."""
+        for kind, port in self._ports.items():
+            if not self._working or kind in self._working:
+                mine = [one for one in credentials if one.type == kind]
+                self._recognised[kind] = await port.recognise(mine)
+        seen = [self._recognised.get(kind, Recognised({})) for kind in self._ports]
+        wanted = {credential.id for credential in credentials}
+        tokens = {one: where for part in seen for one, where in part.tokens.items() if one in wanted}
+        return Recognised(tokens, tuple(dict.fromkeys(name for part in seen for name in part.busy)))
 
     async def approve(
         self,

@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from ownerd.core.ports import TokenUi
+from ownerd.core.ports import Recognised, TokenUi
 from ownerd.ledger.approval import CHALLENGE_BYTES, client_data
 from ownerd.model.errors import (
     Busy,
@@ -39,6 +40,17 @@ from ownerd.tokens.worker import StepTimeout, Worker
 
 SALT_BYTES: Final = 32
 MAX_HANDLES: Final = 2
+# A token that another program holds for longer is left out of lists.
+BUSY_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One token's part of `Fido2Tokens.recognise`."""
+
+    found: Sequence[TokenCredential] = ()
+    undecided: TokenInfo | None = None
+    busy: str = ""
 
 
 class Fido2Tokens:
@@ -127,7 +139,7 @@ class Fido2Tokens:
             if credential.id in sure:
                 self._located[credential.id] = sure[credential.id]
                 return credential
-        guessed = self._guess(candidates, outcomes, credentials)
+        guessed = self._guess(candidates, [info for _, info, _ in outcomes], credentials)
         if guessed is not None:
             return guessed
         for kind in (Busy, ProtocolBroken):
@@ -135,6 +147,24 @@ class Fido2Tokens:
                 if isinstance(problem, kind):
                     raise problem
         raise TokenMissing("no enrolled token is present")
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        """Tell which present tokens have which of ``credentials``; see `TokenPort.recognise`.
+
+        Twins that refuse a question without a touch are not told apart; see `locate`.
+        """
+        forbid_traffic_log()
+        candidates = await self._holds.discover()
+        looks = await asyncio.gather(*(self._look(candidate, credentials) for candidate in candidates))
+        found: dict[str, str] = {}
+        for candidate, look in zip(candidates, looks, strict=True):
+            for credential in look.found:
+                self._located[credential.id] = candidate
+                found.setdefault(credential.id, candidate.id)
+        guessed = self._guess(candidates, [look.undecided for look in looks], credentials)
+        if guessed is not None:
+            found.setdefault(guessed.id, self._located[guessed.id].id)
+        return Recognised(found, tuple(look.busy for look in looks if look.busy))
 
     async def approve(
         self,
@@ -267,13 +297,35 @@ class Fido2Tokens:
             return known  # somebody is about to touch it: do not disturb
         try:
             async with self._holds.hold(candidate) as hold:
-                await hold.step(Session.require_supported)
+                await hold.step(Session.require_supported, begin_seconds=BUSY_SECONDS)
                 return await hold.step(Session.describe)
         except OwnerdError as error:
             # An empty card reader is no news.
             level = logging.DEBUG if isinstance(error, TokenMissing) else logging.INFO
             self._log.log(level, "left out a %s token: %s", candidate.transport, error.id)
             return None
+
+    async def _look(self, candidate: Candidate, credentials: Sequence[TokenCredential]) -> _Look:
+        if self._holds.in_use(candidate) and not self._holds.is_stuck(candidate):
+            # Somebody is about to touch it: do not disturb.
+            return _Look([one for one in credentials if self._is_at(one, candidate)])
+        try:
+            async with self._holds.hold(candidate) as hold:
+                try:
+                    found = await hold.step(
+                        lambda session: session.held(credentials), begin_seconds=BUSY_SECONDS
+                    )
+                    return _Look(found)
+                except Undecided:
+                    return _Look(undecided=await hold.step(Session.describe))
+        except Busy as error:
+            return _Look(busy=f"{candidate.name}: {error}")
+        except OwnerdError:
+            return _Look()
+
+    def _is_at(self, credential: TokenCredential, candidate: Candidate) -> bool:
+        known = self._located.get(credential.id)
+        return known is not None and known.id == candidate.id
 
     async def _ask(
         self, candidate: Candidate, credentials: Sequence[TokenCredential]
@@ -292,13 +344,12 @@ class Fido2Tokens:
     def _guess(
         self,
         candidates: Sequence[Candidate],
-        outcomes: Sequence[tuple[TokenCredential | None, TokenInfo | None, OwnerdError | None]],
+        infos: Sequence[TokenInfo | None],
         credentials: Sequence[TokenCredential],
     ) -> TokenCredential | None:
+        """``infos``: what those tokens say of themselves that do not say what they hold."""
         undecided = [
-            (candidate, info)
-            for candidate, (_, info, _) in zip(candidates, outcomes, strict=True)
-            if info is not None
+            (candidate, info) for candidate, info in zip(candidates, infos, strict=True) if info is not None
         ]
         if len(undecided) != 1:
             return None

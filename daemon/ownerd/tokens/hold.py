@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from ownerd.model.errors import Busy, PinBlocked, PinWrong, ProtocolBroken, TouchTimeout
 from ownerd.tokens.candidate import Candidate, Finder
+from ownerd.tokens.holders import name_card_users
 from ownerd.tokens.limit import Limit
 from ownerd.tokens.session import Session
 from ownerd.tokens.worker import StepTimeout, Worker
@@ -30,11 +31,17 @@ class Hold:
         self._session = Session(candidate, self._limit)
         self._step_timeout_seconds = step_timeout_seconds
 
-    async def step(self, work: Callable[[Session], T], *, touch_seconds: float | None = None) -> T:
+    async def step(
+        self,
+        work: Callable[[Session], T],
+        *,
+        touch_seconds: float | None = None,
+        begin_seconds: float | None = None,
+    ) -> T:
         """Run ``work`` on the token's thread.
 
         Raises `TouchTimeout` after ``touch_seconds``, or without a touch `ProtocolBroken` (`Busy` when the thread
-        still hangs in the transport) after the step timeout; besides that what opening and ``work`` raise.
+        still hangs in the transport, or did not get at the token within ``begin_seconds``) after the step timeout; besides that what opening and ``work`` raise.
         """
         seconds = self._step_timeout_seconds if touch_seconds is None else touch_seconds
 
@@ -43,14 +50,14 @@ class Hold:
             return work(self._session)
 
         try:
-            return await self._worker.run(opened, self._limit, seconds)
+            return await self._worker.run(opened, self._limit, seconds, begin_seconds=begin_seconds)
         except StepTimeout as error:
             if isinstance(error.__cause__, PinWrong | PinBlocked | Busy):
                 raise error.__cause__ from error
             if touch_seconds is not None:
                 raise TouchTimeout("the token was not touched in time") from error
             if error.abandoned:
-                raise Busy("the token does not come free") from error
+                raise Busy(name_users(self.candidate, "the token does not come free")) from error
             raise ProtocolBroken("the token does not answer") from error
 
     async def close(self) -> None:
@@ -58,6 +65,11 @@ class Hold:
         closing = self._worker.submit(self._session.close)
         if not self._worker.stuck:
             await asyncio.wait({asyncio.wrap_future(closing)}, timeout=CLOSE_SECONDS)
+
+
+def name_users(candidate: Candidate, text: str) -> str:
+    """``text``, and the programs that may hold the token where its transport is shared without a lock."""
+    return name_card_users(text) if candidate.transport == "pcsc" else text
 
 
 @dataclass(slots=True)
@@ -95,6 +107,11 @@ class Holds:
         token = self._tokens.get(candidate.id)
         return token is not None and (token.lock.locked() or token.worker.stuck)
 
+    def is_stuck(self, candidate: Candidate) -> bool:
+        """Whether this token's thread hangs."""
+        token = self._tokens.get(candidate.id)
+        return token is not None and token.worker.stuck
+
     @asynccontextmanager
     async def hold(self, candidate: Candidate) -> AsyncIterator[Hold]:
         """Hold a token. Raises `Busy` when it does not come free in time."""
@@ -106,7 +123,7 @@ class Holds:
             raise Busy("another operation uses the token") from error
         try:
             if token.worker.stuck:
-                raise Busy("the token has not come back from an earlier operation")
+                raise Busy(name_users(candidate, "the token has not come back from an earlier operation"))
             hold = Hold(candidate, token.worker, self._step_timeout_seconds)
             try:
                 yield hold

@@ -19,11 +19,15 @@ class GaveUp(Exception):
 
 
 class Limit:
-    """Cancellation of one session. ``send_once`` forbids repeating a packet that found the channel busy."""
+    """Cancellation of one session. ``send_once`` forbids repeating a packet that found the channel busy.
+
+    ``begun``: the token is ours, nobody else's transaction is waited for any more.
+    """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.send_once = False
+        self.begun = False
         self._cancelled_at = 0.0
 
     def cancel(self) -> None:

@@ -63,6 +63,7 @@ def _begin(context: Any, reader: str, limit: Limit) -> Link:
             raise _connect_error(result)
         result = scard.SCardBeginTransaction(handle)
         if result == scard.SCARD_S_SUCCESS:
+            limit.begun = True
             return Link(handle, protocol, limit)
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
         if result != scard.SCARD_W_RESET_CARD:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from ownerd.core.ports import TokenUi
+from ownerd.core.ports import Recognised, TokenUi
 from ownerd.model.errors import (
     Busy,
     KeysMissing,
@@ -30,6 +30,7 @@ from ownerd.model.secret import Secret
 from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 from ownerd.tokens import piv_work
 from ownerd.tokens.candidate import printable_name
+from ownerd.tokens.holders import name_card_users
 from ownerd.tokens.limit import Limit
 from ownerd.tokens.piv_card import AGREE, SIGN, PivCard, padded_new_pin, padded_pin
 from ownerd.tokens.piv_keys import PublicKeys
@@ -40,6 +41,8 @@ from ownerd.tokens.worker import StepTimeout, Worker
 T = TypeVar("T")
 
 PREFIX: Final = "piv-"
+# A card that another program holds for longer is left out of lists.
+BUSY_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -139,6 +142,29 @@ class PivTokens:
                     raise problem
         raise TokenMissing("no enrolled card is present")
 
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        """Tell which present cards have which of ``credentials``; see `TokenPort.recognise`."""
+        readers = await self._discover()
+        looks = await asyncio.gather(*(self._glance(reader) for reader in readers))
+        found: dict[str, str] = {}
+        for reader, seen in zip(readers, looks, strict=True):
+            for credential in credentials:
+                if seen is None:
+                    is_there = self._located.get(credential.id) == _token_id(reader.name)
+                else:
+                    is_there = isinstance(seen, piv_work.Look) and (
+                        piv_work.match(seen.identity, credential) is piv_work.Match.YES
+                    )
+                if is_there:
+                    self._located[credential.id] = _token_id(reader.name)
+                    found.setdefault(credential.id, _token_id(reader.name))
+        busy = [
+            f"{_shown_name(reader.name)}: {seen}"
+            for reader, seen in zip(readers, looks, strict=True)
+            if isinstance(seen, Busy)
+        ]
+        return Recognised(found, tuple(busy))
+
     async def approve(
         self,
         credential: TokenCredential,
@@ -218,7 +244,7 @@ class PivTokens:
     async def _describe(self, reader: _Reader) -> TokenInfo | None:
         if reader.described is not None and (reader.lock.locked() or reader.worker.stuck):
             return reader.described  # somebody works with it: do not disturb
-        seen = await self._try_look(reader)
+        seen = await self._try_look(reader, begin_seconds=BUSY_SECONDS)
         if isinstance(seen, OwnerdError):
             # An empty reader, or a card without PIV, is no news.
             level = logging.DEBUG if isinstance(seen, TokenMissing) else logging.INFO
@@ -228,14 +254,27 @@ class PivTokens:
             reader.described = _info(reader.name, seen.tries)
         return reader.described
 
-    async def _try_look(self, reader: _Reader) -> piv_work.Look | OwnerdError:
+    async def _glance(self, reader: _Reader) -> piv_work.Look | OwnerdError | None:
+        """A look that waits for nobody; None while an operation of ours goes on."""
+        if reader.lock.locked() and not reader.worker.stuck:
+            return None
+        return await self._try_look(reader, begin_seconds=BUSY_SECONDS)
+
+    async def _try_look(
+        self, reader: _Reader, *, begin_seconds: float | None = None
+    ) -> piv_work.Look | OwnerdError:
         try:
-            return await self._visit(reader, piv_work.look)
+            return await self._visit(reader, piv_work.look, begin_seconds=begin_seconds)
         except OwnerdError as error:
             return error
 
     async def _visit(
-        self, reader: _Reader, work: Callable[[PivCard], T], *, timeout_seconds: float | None = None
+        self,
+        reader: _Reader,
+        work: Callable[[PivCard], T],
+        *,
+        timeout_seconds: float | None = None,
+        begin_seconds: float | None = None,
     ) -> T:
         """Run ``work`` in one transaction on the reader's thread. Raises `Busy` when it does not come free."""
         try:
@@ -245,14 +284,16 @@ class PivTokens:
             raise Busy("another operation uses the card") from error
         try:
             if reader.worker.stuck:
-                raise Busy("another program holds the card, or it has not come back")
+                raise Busy(name_card_users("another program holds the card, or it has not come back"))
             limit = Limit()
             seconds = timeout_seconds or self._step_timeout_seconds
-            return await reader.worker.run(lambda: _open_and(reader.name, limit, work), limit, seconds)
+            return await reader.worker.run(
+                lambda: _open_and(reader.name, limit, work), limit, seconds, begin_seconds=begin_seconds
+            )
         except StepTimeout as error:
             if isinstance(error.__cause__, PinWrong | PinBlocked | Busy):
                 raise error.__cause__ from error
-            raise Busy("another program holds the card, or it does not answer") from error
+            raise Busy(name_card_users("another program holds the card, or it does not answer")) from error
         finally:
             reader.lock.release()
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from ownerd.core.ports import TokenUi
+from ownerd.core.ports import Recognised, TokenUi
 from ownerd.model.errors import (
     Busy,
     ConfigError,
@@ -95,25 +95,19 @@ class Pkcs11Tokens:
         wanted = [one for one in credentials if one.type == "pkcs11"]
         if not wanted:
             raise TokenMissing("no PKCS#11 token is enrolled")
-        found, problems = await self._list()
-        outcomes = await asyncio.gather(
-            *(self._visit(one.place, lambda held: _work().recognise(held, wanted)) for one in found),
-            return_exceptions=True,
-        )
-        places: dict[str, Place] = {}
-        for one, outcome in zip(found, outcomes, strict=True):
-            if isinstance(outcome, OwnerdError):
-                problems.append(outcome)
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                for token_id in outcome:
-                    places.setdefault(token_id, one.place)
+        places, problems = await self._recognise(wanted)
         for credential in wanted:
             if credential.id in places:
                 self._located[credential.id] = places[credential.id]
                 return credential
         raise _worst(problems) or TokenMissing("no enrolled token is present")
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        """Tell which present tokens have which of ``credentials``; see `TokenPort.recognise`."""
+        places, problems = await self._recognise(credentials)
+        self._located |= places
+        busy = tuple(str(problem) for problem in problems if isinstance(problem, Busy))
+        return Recognised({token_id: place.id for token_id, place in places.items()}, busy)
 
     async def approve(
         self,
@@ -166,6 +160,25 @@ class Pkcs11Tokens:
         return Sight(place.id if any(one.place == place for one in outcome) else None)
 
     # -- parts --
+
+    async def _recognise(
+        self, wanted: Sequence[TokenCredential]
+    ) -> tuple[dict[str, Place], list[OwnerdError]]:
+        found, problems = await self._list()
+        outcomes = await asyncio.gather(
+            *(self._visit(one.place, lambda held: _work().recognise(held, wanted)) for one in found),
+            return_exceptions=True,
+        )
+        places: dict[str, Place] = {}
+        for one, outcome in zip(found, outcomes, strict=True):
+            if isinstance(outcome, OwnerdError):
+                problems.append(outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                for token_id in outcome:
+                    places.setdefault(token_id, one.place)
+        return places, problems
 
     async def _place(self, token_id: str) -> Place:
         found, problems = await self._list()

@@ -65,6 +65,7 @@ class Session:
             if not self._device.capabilities & CAPABILITY.CBOR:
                 raise Unsupported("the token has no CTAP2")
             self._opened = Ctap(self._device)
+            self._limit.begun = True
 
     def close(self) -> None:
         """Close the device. A token that is gone already is as good as closed."""
@@ -151,6 +152,14 @@ class Session:
                 if found is not None:
                     return found
             return None
+
+    def held(self, credentials: Sequence[TokenCredential]) -> list[TokenCredential]:
+        """All of ``credentials`` that `preflight` finds. Raises `Undecided`."""
+        rest, found = list(credentials), []
+        while rest and (one := self.preflight(rest)) is not None:
+            found.append(one)
+            rest.remove(one)
+        return found
 
     # -- with the PIN --
 

@@ -56,12 +56,19 @@ class Worker:
         if self._thread is not None:
             self._jobs.put(None)
 
-    async def run(self, work: Callable[[], T], limit: Limit, timeout_seconds: float) -> T:
+    async def run(
+        self,
+        work: Callable[[], T],
+        limit: Limit,
+        timeout_seconds: float,
+        *,
+        begin_seconds: float | None = None,
+    ) -> T:
         """Run ``work`` on the thread and return its result.
 
         Cancelling the caller, or the timeout, cancels ``limit``; either way the thread is waited for, for at
         most `ABANDON_SECONDS`, and a result that comes after that is dropped: whoever asked was told that it
-        is over.
+        is over. With ``begin_seconds`` it is given up on, and not waited for, when it has not ``begun`` by then.
 
         Raises `StepTimeout`, `asyncio.CancelledError`, and whatever ``work`` raises.
         """
@@ -69,6 +76,12 @@ class Worker:
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(_consume)
         try:
+            if begin_seconds is not None:
+                done, _ = await asyncio.wait({waiting}, timeout=begin_seconds)
+                if not done and not limit.begun:
+                    limit.cancel()
+                    self._abandon(future, waiting)
+                    raise StepTimeout(abandoned=True)
             done, _ = await asyncio.wait({waiting}, timeout=timeout_seconds)
         except asyncio.CancelledError:
             await self._end(future, waiting, limit)
@@ -83,8 +96,11 @@ class Worker:
         limit.cancel()
         done, _ = await asyncio.wait({waiting}, timeout=ABANDON_SECONDS)
         if not done:
-            self._abandoned = future
-            waiting.cancel()  # not started yet: it never will; running: nobody listens any more
+            self._abandon(future, waiting)
+
+    def _abandon(self, future: Future[T], waiting: asyncio.Future[T]) -> None:
+        self._abandoned = future
+        waiting.cancel()  # not started yet: it never will; running: nobody listens any more
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.rigs.tokens import FakeUi
 
+from ownerd.core.ports import Recognised
 from ownerd.model.errors import Busy, OwnerdError, TokenMissing, Unsupported
 from ownerd.model.token import TokenCredential, TokenInfo
 from ownerd.tokens.all_tokens import AllTokens
@@ -45,6 +46,11 @@ class Port:
             if one.id in self.here:
                 return one
         raise TokenMissing("none")
+
+    async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
+        self.calls.append("recognise")
+        here = {one.id: f"at {one.id}" for one in credentials if one.id in self.here}
+        return Recognised(here, ("a reader: busy",) if self.problem else ())
 
     async def enrol(self, token_id: str, **_: Any) -> str:
         return f"enrolled {token_id}"
@@ -125,5 +131,32 @@ def test_a_broken_adapter_hides_no_other_and_a_waiting_one_is_not_disturbed() ->
         await approving
         await tokens.present()
         assert len(piv.calls) == asked + 1
+
+    asyncio.run(use())
+
+
+def test_every_adapter_recognises_its_own_and_a_reader_that_is_busy_for_two_is_named_once() -> None:
+    async def use() -> None:
+        fido, piv = Port("fido21", problem=Busy("b")), Port("piv1", problem=Busy("b"))
+        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        seen = await tokens.recognise([credential("fido2", 1), credential("fido2", 2), credential("piv", 1)])
+        assert seen.tokens == {"fido21": "at fido21", "piv1": "at piv1"}
+        assert seen.busy == ("a reader: busy",)
+
+    asyncio.run(use())
+
+
+def test_while_one_adapter_works_the_others_recognise_from_memory() -> None:
+    async def use() -> None:
+        fido, piv, one = Port("fido21"), Port("piv1"), credential("fido2", 1)
+        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        before = await tokens.recognise([one, credential("piv", 1)])
+        working = asyncio.create_task(tokens.approve(one, bytes(32), [], ui=FakeUi()))
+        await asyncio.sleep(0)
+        assert await tokens.recognise([one, credential("piv", 1)]) == before
+        assert (fido.calls.count("recognise"), piv.calls.count("recognise")) == (2, 1)
+        assert (await tokens.recognise([one])).tokens == {"fido21": "at fido21"}
+        fido.waits.set()
+        await working
 
     asyncio.run(use())
