@@ -40,6 +40,9 @@ TAKEN: Final = frozenset(
         "nonce",
         "state",
         "dcql_query",
+        "transaction_data",
+        "scope",
+        "id_token_type",
         "client_metadata",
         "purpose",
         "aud",
@@ -49,15 +52,13 @@ TAKEN: Final = frozenset(
     }
 )
 REFUSED: Final = (
-    "scope",
-    "transaction_data",
     "verifier_info",
     "verifier_attestations",
     "request_uri",
     "request_uri_method",
     "presentation_definition",
     "presentation_definition_uri",
-    "id_token_type",
+    "id_token_hint",
     "claims",
     "trust_chain",
 )
@@ -80,14 +81,16 @@ def require_known(parameters: Mapping[str, Json]) -> None:
         raise InvalidArgument(f"request has more than {MAX_IGNORED} unknown parameters")
 
 
-def require_response_type(parameters: Mapping[str, Json]) -> None:
-    """``response_type`` vp_token, ``response_mode`` direct_post.jwt: no answer leaves unencrypted."""
-    for name, only in (("response_type", "vp_token"), ("response_mode", "direct_post.jwt")):
+def parse_response_type(parameters: Mapping[str, Json]) -> str:
+    """``response_type`` vp_token or id_token, ``response_mode`` direct_post.jwt: no answer leaves unencrypted."""
+    kinds = {"response_type": ("vp_token", "id_token"), "response_mode": ("direct_post.jwt",)}
+    for name, known in kinds.items():
         value = parameters.get(name)
         if not isinstance(value, str):
             raise InvalidArgument(f"request has no {name}")
-        if value != only:
-            raise NotSupported(f"only {name} {only} is supported")
+        if value not in known:
+            raise NotSupported(f"only {name} {' or '.join(known)} is supported")
+    return str(parameters["response_type"])
 
 
 def parse_nonce(parameters: Mapping[str, Json]) -> str:
@@ -200,15 +203,17 @@ def _is_ours(key: Mapping[str, Json]) -> bool:
     return kind == ("EC", "P-256", ALG) and key.get("use", "enc") == "enc"
 
 
-def parse_recipient(parameters: Mapping[str, Json]) -> RecipientKey:
+def parse_recipient(parameters: Mapping[str, Json], *, login: bool = False) -> RecipientKey:
     """``client_metadata``: the first P-256 key for ECDH-ES in ``jwks``, and the best ``enc`` for it.
 
-    Raises `NotSupported` when the provider offers no key, format or algorithm of ours.
+    A ``login`` asks for no credential, so it need not name formats. Raises `NotSupported` when the provider
+    offers no key, format or algorithm of ours.
     """
     metadata = parameters.get("client_metadata")
     if not isinstance(metadata, dict):
         raise InvalidArgument("request has no client_metadata")
-    _require_format(metadata)
+    if not login:
+        _require_format(metadata)
     enc = _pick_enc(metadata)
     keys = metadata["jwks"].get("keys") if isinstance(metadata.get("jwks"), dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:

@@ -20,9 +20,9 @@ from typing import Final
 from cryptography import x509
 
 from ownerd.credential import request_checks as checks
+from ownerd.credential.asked import parse_asked
 from ownerd.credential.attestation import Attester
 from ownerd.credential.compact_jws import parse_jws
-from ownerd.credential.dcql import parse_dcql
 from ownerd.credential.origin import PREFIXES, ClaimedRequest, verify_origin
 from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
@@ -108,18 +108,20 @@ def verify_request(
     parameters = claimed.parameters
     provider, response_uri, host = verify_origin(claimed, anchors=anchors, attesters=attesters, now_ms=now_ms)
     checks.require_known(parameters)
-    checks.require_response_type(parameters)
     checks.require_audience(parameters, host)
     checks.require_current(parameters, now_ms)
+    asked = parse_asked(parameters)
     return Request(
         provider=provider,
-        query=parse_dcql(parameters.get("dcql_query")),
+        query=asked.query,
         nonce=checks.parse_nonce(parameters),
         state=checks.parse_state(parameters),
         response_uri=response_uri,
-        recipient=checks.parse_recipient(parameters),
+        recipient=checks.parse_recipient(parameters, login=asked.login),
         digest=claimed.digest,
         purpose=checks.parse_purpose(parameters),
+        terms=asked.terms,
+        login=asked.login,
     )
 
 
