@@ -148,7 +148,7 @@ class PinAtRisk(TokenError):
 class KeysMissing(TokenError):
     """The card shows no signing key that ownerd can use."""
 
-    hint = "make new ones with ownerctl setup --make-keys or ownerctl token add --make-keys, or with its own software"
+    hint = "on a PIV card ownerctl setup --make-keys or ownerctl token add --make-keys makes new ones; else its own software"
 
 
 class ManagementKeyWrong(TokenError):
