@@ -110,7 +110,10 @@ def _require_members(entry: Mapping[str, Json]) -> None:
 def _parse_entry(encoded: Json, credential_ids: Collection[str]) -> AskedTerms:
     if not isinstance(encoded, str) or not 0 < len(encoded) <= MAX_ENTRY_CHARS:
         raise InvalidArgument(f"transaction_data entry is not a string of 1 to {MAX_ENTRY_CHARS} characters")
-    entry = parse_json_object(parse_b64u(encoded), max_bytes=MAX_ENTRY_CHARS)
+    try:
+        entry = parse_json_object(parse_b64u(encoded), max_bytes=MAX_ENTRY_CHARS)
+    except InvalidArgument as error:
+        raise InvalidArgument("transaction_data entry is not base64url of a JSON object") from error
     _require_members(entry)
     ids = _strings(entry["credential_ids"], "credential_ids", max(len(credential_ids), 1))
     if not set(ids) <= set(credential_ids):
