@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.rigs._ctap_nfc import Apdu
 from tests.rigs._piv_applet import AGREE, CERTIFICATE_9C, SIGN, PivApplet, tlv
-from tests.rigs.piv import CHALLENGE, P256, P384, PivRig, enrol, rsa_key, salt, typed_pins, typing
+from tests.rigs._piv_person import CHALLENGE, enrol, salt, typed_pins, typing
+from tests.rigs.piv import P256, P384, PivRig, rsa_key
 from tests.rigs.tokens import FakeUi
 
 from ownerd.core.seal import key_check

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from tests.rigs._ctap_nfc import Apdu
 from tests.rigs._piv_applet import PIN, SIGN
+from tests.rigs._piv_person import CHALLENGE, enrol, salt, typed_pins, typing
 from tests.rigs.pcsc import NfcToken, other_program
-from tests.rigs.piv import CHALLENGE, PivRig, enrol, salt, typed_pins, typing
+from tests.rigs.piv import PivRig
 from tests.rigs.tokens import FakeUi
 
 from ownerd.core.seal import key_check

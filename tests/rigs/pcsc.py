@@ -217,14 +217,14 @@ class NfcToken:
     def insert(self) -> None:
         """Put the card in, and wait until pcscd sees it."""
         self.card = VpcdCard(self.applet)
-        self._wait(present=True)
+        wait_for_card(0, present=True)
 
     def remove(self) -> None:
         """Take the card out, and wait until pcscd sees it."""
         if self.card is not None:
             self.card.remove()
             self.card = None
-            self._wait(present=False)
+            wait_for_card(0, present=False)
 
     def open(self) -> Any:
         """The card as a `CtapPcscDevice`."""
@@ -232,24 +232,27 @@ class NfcToken:
 
         return next(CtapPcscDevice.list_devices())
 
-    @staticmethod
-    def _wait(*, present: bool) -> None:
-        from smartcard import System
-        from smartcard.Exceptions import SmartcardException
 
-        deadline = time.monotonic() + 5
+def wait_for_card(slot: int, *, present: bool) -> None:
+    """Wait until pcscd sees the card of a slot, powered, or sees it gone."""
+    from smartcard import scard
+
+    result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    assert result == 0
+    deadline = time.monotonic() + 5
+    try:
         while time.monotonic() < deadline:
-            try:
-                connection = System.readers()[0].createConnection()
-                connection.connect()
-                connection.disconnect()
-                seen = True
-            except (SmartcardException, IndexError):
-                seen = False
-            if seen == present:
+            _, readers = scard.SCardListReaders(context, [])
+            states = [(name, scard.SCARD_STATE_UNAWARE) for name in readers[slot : slot + 1]]
+            result, found = scard.SCardGetStatusChange(context, 0, states)
+            _, state, atr = found[0] if found else (0, 0, [])
+            # A card that was seen is not yet powered, and one that does not answer has not yet gone.
+            if (present and atr) or (not present and state & scard.SCARD_STATE_EMPTY):
                 return
             time.sleep(0.02)
-        raise AssertionError(f"pcscd did not see the card {'come' if present else 'go'}")
+    finally:
+        scard.SCardReleaseContext(context)
+    raise AssertionError(f"pcscd did not see the card {'come' if present else 'go'}")
 
 
 @contextmanager

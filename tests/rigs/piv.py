@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -11,18 +10,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.rigs._pcsc_namespace import VPCD_PORT
 from tests.rigs._piv_applet import PIN, PivApplet
-from tests.rigs.pcsc import MARKER, REPORTS, VpcdCard
-from tests.rigs.tokens import FakeUi
+from tests.rigs.pcsc import MARKER, REPORTS, VpcdCard, wait_for_card
 
 from ownerd.core.seal import key_check
-from ownerd.model.token import SecretHandle, TokenCredential
 from ownerd.tokens.piv_port import PivTokens
 
 P256, P384 = ec.SECP256R1(), ec.SECP384R1()
-CHALLENGE = hashlib.sha256(b"challenge").digest()
 
 
 @functools.cache
@@ -60,13 +55,13 @@ class PivRig:
     def insert(self) -> None:
         """Put the card in, and wait until pcscd sees it."""
         self.card = VpcdCard(self.applet, port=VPCD_PORT + self.slot)
-        self._wait(present=True)
+        wait_for_card(self.slot, present=True)
 
     def remove(self) -> None:
         """Take the card out, and wait until pcscd sees it."""
         left_before = self.card is not None and not self.card._thread.is_alive()
         self.yank()
-        self._wait(present=False)
+        wait_for_card(self.slot, present=False)
         if left_before:
             # We see it gone, but pcscd's own poll must too: a faster change leaves its reader unpowered.
             time.sleep(0.8)
@@ -76,48 +71,6 @@ class PivRig:
         if self.card is not None:
             self.card.remove()
             self.card = None
-
-    def _wait(self, *, present: bool) -> None:
-        from smartcard import scard
-
-        result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-        assert result == 0
-        deadline = time.monotonic() + 5
-        try:
-            while time.monotonic() < deadline:
-                _, readers = scard.SCardListReaders(context, [])
-                states = [(name, scard.SCARD_STATE_UNAWARE) for name in readers[self.slot : self.slot + 1]]
-                result, found = scard.SCardGetStatusChange(context, 0, states)
-                _, state, atr = found[0] if found else (0, 0, [])
-                # A card that was seen is not yet powered, and one that does not answer has not yet gone.
-                if (present and atr) or (not present and state & scard.SCARD_STATE_EMPTY):
-                    return
-                time.sleep(0.02)
-        finally:
-            scard.SCardReleaseContext(context)
-        raise AssertionError(f"pcscd did not see the card {'come' if present else 'go'}")
-
-
-def salt(curve: Any = P256) -> SecretHandle:
-    """A handle for a new secret of a card."""
-    public = ec.generate_private_key(curve).public_key()
-    return SecretHandle(public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
-
-
-def typing(**options: Any) -> FakeUi:
-    """A person who types the right PIN once."""
-    return FakeUi(pins=[PIN], **options)
-
-
-def typed_pins(rig: PivRig) -> int:
-    """How often the card was sent a PIN."""
-    return sum(one.ins == 0x20 and bool(one.data) for one in rig.applet.log)
-
-
-async def enrol(tokens: PivTokens) -> TokenCredential:
-    """Enrol the only card."""
-    (info,) = await tokens.present()
-    return await tokens.enrol(info.id, user_verification=True, ui=FakeUi(pins=[]))
 
 
 @pytest.fixture
