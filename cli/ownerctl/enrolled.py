@@ -23,6 +23,12 @@ def read_enrolled(output: Output) -> dict[str, Json]:
     return answer
 
 
+def texts(answer: dict[str, Json], name: str) -> list[str]:
+    """The texts of a list in an answer; what else stands there is left out."""
+    found = answer.get(name)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
 def find_enrolled(rows: list[Enrolled], wanted: str) -> Enrolled:
     """The enrolled token of that id or, where only one has it, that name. Raises `NotFound`, `UsageTrouble`."""
     from ownerctl.errors import UsageTrouble

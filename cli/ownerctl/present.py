@@ -51,14 +51,9 @@ async def wait_present(owner: Owner) -> list[Token]:
 
 
 def not_enrolled(present: Sequence[Token], enrolled: Sequence[Mapping[str, object]]) -> list[Token]:
-    """``present`` without those that are enrolled for sure.
-
-    Only the daemon can tell by asking the token. A name tells too where it is that of an enrolled token that
-    is here, and of no other token that is here; of twins none is left out.
-    """
-    names = [token.get("name") for token in present]
-    known = {row.get("name") for row in enrolled if row.get("present")}
-    return [token for token in present if token.get("name") not in known or names.count(token["name"]) > 1]
+    """``present`` without those that the daemon recognised as enrolled, by asking the tokens."""
+    known = {row.get("present_id") for row in enrolled}
+    return [token for token in present if token.get("id") not in known]
 
 
 async def wait_new(owner: Owner, enrolled: Sequence[Mapping[str, object]], wanted: str | None) -> list[Token]:

@@ -48,14 +48,15 @@ async def _here(owner: Owner) -> tuple[bool, list[Token]]:
 @output_options
 def list_tokens(output: Output) -> None:
     """List the tokens that are enrolled, and the ones that are here."""
-    from ownerctl.enrolled import read_enrolled, recovery_line
+    from ownerctl.enrolled import read_enrolled, recovery_line, texts
     from ownerctl.owner import converse, members
 
     set_up, here = converse(output, _here)
     found: dict[str, Json] = read_enrolled(output) if set_up else {"tokens": [], "recovery": None}
     rows = sorted(members(found, "tokens"), key=_since)
     if output.json:
-        render.emit_json({"tokens": rows, "recovery": found.get("recovery"), "present": here})
+        parts: dict[str, object] = {"recovery": found.get("recovery"), "busy": found.get("busy", [])}
+        render.emit_json({"tokens": rows, **parts, "present": here})
         return
     if rows:
         render.emit_line("enrolled")
@@ -63,16 +64,20 @@ def list_tokens(output: Output) -> None:
         render.emit_line("")
     if here:
         render.emit_line("here now")
-        render.emit_table([_here_row(row) for row in here], ("id", "name", "over", "PIN", "tries left"))
+        names = {row.get("present_id"): row.get("name") for row in rows}
+        render.emit_table([_here_row(row, names) for row in here], _HERE_COLUMNS)
         render.emit_line("")
     render.emit_line(recovery_line(found.get("recovery")))
+    for busy in texts(found, "busy"):
+        render.note(f"cannot be asked now: {busy}")
     if not set_up:
         render.note("there is no vault yet; ownerctl setup makes it")
     elif sum(bool(row.get("opens")) for row in rows) + (found.get("recovery") is not None) < 2:
         render.note("the vault has one single way in; ownerctl token add, ownerctl recovery set")
 
 
-_COLUMNS = ("id", "name", "kind", "used with", "since entry", "opens the vault", "here")
+_COLUMNS = ("id", "name", "kind", "used with", "since entry", "opens the vault", "here as")
+_HERE_COLUMNS = ("id", "name", "over", "PIN", "tries left", "enrolled as")
 
 
 def _since(row: Enrolled) -> int:
@@ -85,13 +90,20 @@ def _row(row: Enrolled) -> list[object]:
 
     used = "PIN" if row.get("user_verification") else "touch"
     opens = "yes" if row.get("opens") else "no, approves only"
-    here = "yes" if row.get("present") else "no"
+    here = row.get("present_id") or "-"
     return [row.get("id"), row.get("name"), kind(row), used, row.get("since_entry"), opens, here]
 
 
-def _here_row(row: Token) -> list[object]:
+def _here_row(row: Token, names: dict[Json, Json]) -> list[object]:
     pin = "yes" if row.get("has_pin") else "no"
-    return [row.get("id"), row.get("name"), row.get("transport"), pin, row.get("pin_tries", "-")]
+    return [
+        row.get("id"),
+        row.get("name"),
+        row.get("transport"),
+        pin,
+        row.get("pin_tries", "-"),
+        names.get(row.get("id"), "-"),
+    ]
 
 
 @token.command(

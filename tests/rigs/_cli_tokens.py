@@ -10,6 +10,7 @@ from typing import Any
 FIRST = {
     "id": "00000000000000aa", "name": "software token 1", "type": "fido2", "software": True,
     "since_entry": 1, "user_verification": False, "opens": True, "present": True,
+    "present_id": "soft-1",
 }  # fmt: skip
 NEW_KEY = "ownerd/new+12+34"
 
@@ -27,7 +28,8 @@ class TokenCases:
 
     def read_tokens(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["what"] == "tokens":
-            return {"tokens": self._enrolled(), "recovery": self.plan("recovery", None)}
+            busy = self.plan("busy", [])
+            return {"tokens": self._enrolled(), "recovery": self.plan("recovery", None), "busy": busy}
         row = self._require(message["id"])
         return {"id": message["id"], "opens": row["opens"]}
 

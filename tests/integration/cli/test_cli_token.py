@@ -6,7 +6,7 @@ import pytest
 from tests.rigs.cli import Desk
 
 FIRST = "00000000000000aa"
-SPARE = {"id": "00000000000000bb", "name": "spare", "present": False}
+SPARE = {"id": "00000000000000bb", "name": "spare", "present": False, "present_id": None}
 TWO_HERE = [{}, {"id": "soft-2", "name": "software token 2"}]
 
 
@@ -15,14 +15,27 @@ def test_list_shows_what_is_enrolled_and_what_is_here(cli_desk: Desk) -> None:
     ran = cli_desk.run("token", "list")
     assert (ran.code, ran.err) == (0, "")
     lines = [" ".join(line.split()) for line in ran.out.splitlines()]
-    assert f"{FIRST} software token 1 fido2, software touch 1 yes yes" in lines
-    assert "00000000000000bb spare fido2, software touch 1 yes no" in lines
-    assert "soft-2 software token 2 software no -" in lines
+    assert f"{FIRST} software token 1 fido2, software touch 1 yes soft-1" in lines
+    assert "00000000000000bb spare fido2, software touch 1 yes -" in lines
+    assert "soft-1 software token 1 software no - software token 1" in lines
+    assert "soft-2 software token 2 software no - -" in lines
     assert lines[-1] == "recovery code set in entry 6, brings back 1 of 2 provider keys"
     found = cli_desk.run("token", "list", "--json").json
     assert [row["id"] for row in found["tokens"]] == [FIRST, SPARE["id"]]
     assert [row["id"] for row in found["present"]] == ["soft-1", "soft-2"]
     assert found["recovery"]["of"] == 2
+
+
+def test_list_tells_twins_apart_and_names_what_is_busy(cli_desk: Desk) -> None:
+    twins = [{"id": "usb-1", "name": "key"}, {"id": "usb-2", "name": "key"}]
+    rows = [{"name": "blue", "present_id": "usb-2"}, {**SPARE, "name": "red", "present_id": "usb-1"}]
+    cli_desk.plan(enrolled=rows, tokens=twins, busy=["FIDO2 token on Reader: another program uses the token"])
+    ran = cli_desk.run("token", "list")
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert "usb-1 key software no - red" in lines
+    assert "usb-2 key software no - blue" in lines
+    assert ran.err == "cannot be asked now: FIDO2 token on Reader: another program uses the token\n"
+    assert len(cli_desk.run("token", "list", "--json").json["busy"]) == 1
 
 
 def test_list_says_when_there_is_one_single_way_in(cli_desk: Desk) -> None:
