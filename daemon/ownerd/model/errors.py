@@ -53,6 +53,20 @@ class NotAllowed(RequestError):
     exit_code = 3
 
 
+class Downgraded(RequestError):
+    """A provider that proved who it is before is asked for now by somebody who proves less."""
+
+    hint = "it may be an impostor, or the app sends the wrong request: ask the provider by another way"
+    exit_code = 3
+
+
+class KeyChanged(RequestError):
+    """The request is signed by another key than the one that the owner accepted for this provider."""
+
+    hint = "an impostor, or the provider has a new key: ask it by another way, and forget the provider to accept it"
+    exit_code = 3
+
+
 class NotFound(RequestError):
     """No such claim, provider, entry, request or token."""
 
