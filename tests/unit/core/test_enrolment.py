@@ -67,6 +67,8 @@ def test_a_second_token_is_approved_by_the_first_and_opens_the_vault_alone(provi
         assert leaf["core"]["facts"]["token"]["id"] == second
         listed = await read(rig, what="tokens")
         assert [(one["name"], one["present"]) for one in listed["tokens"]] == [("A", True), ("key B", True)]
+        assert [one["present_id"] for one in listed["tokens"]] == ["A", "B"], "as `present` lists them"
+        assert listed["busy"] == []
         again = await restart(rig, provider_rig)
         again.tokens.tokens[0].plugged = False
         await again.agent.unlock(APP, again.job(TTY))
