@@ -61,7 +61,7 @@ def swap(out: NfcToken, new: NfcToken) -> None:
 # -- other programs --
 
 
-def test_another_applet_selected_while_the_person_types_does_no_harm(nfc_token: NfcToken) -> None:
+def test_an_applet_selected_on_a_fido2_card_while_the_person_types_does_no_harm(nfc_token: NfcToken) -> None:
     def intrude() -> None:
         with other_program() as transmit:
             assert transmit(SELECT_PIV) == "6a82"
@@ -79,7 +79,7 @@ def test_another_applet_selected_while_the_person_types_does_no_harm(nfc_token: 
     asyncio.run(use())
 
 
-def test_an_exclusive_holder_is_named_and_nothing_is_asked(nfc_token: NfcToken) -> None:
+def test_an_exclusive_holder_of_a_fido2_card_is_named_and_nothing_is_asked(nfc_token: NfcToken) -> None:
     async def use() -> None:
         set_pin(nfc_token)
         tokens = make()
@@ -96,7 +96,7 @@ def test_an_exclusive_holder_is_named_and_nothing_is_asked(nfc_token: NfcToken) 
     asyncio.run(use())
 
 
-def test_a_program_that_takes_the_card_while_the_person_types_costs_no_try(nfc_token: NfcToken) -> None:
+def test_a_program_that_takes_a_fido2_card_while_the_person_types_costs_no_try(nfc_token: NfcToken) -> None:
     async def use() -> None:
         set_pin(nfc_token)
         tokens = make()
@@ -111,7 +111,7 @@ def test_a_program_that_takes_the_card_while_the_person_types_costs_no_try(nfc_t
     asyncio.run(use())
 
 
-def test_no_background_path_touches_the_pin_counter(nfc_token: NfcToken) -> None:
+def test_no_background_path_of_a_fido2_card_touches_the_pin_counter(nfc_token: NfcToken) -> None:
     async def use() -> None:
         set_pin(nfc_token)
         tokens = make()
@@ -132,7 +132,7 @@ def test_no_background_path_touches_the_pin_counter(nfc_token: NfcToken) -> None
 # -- other cards, and none --
 
 
-def test_another_card_in_the_same_reader_never_sees_the_pin(nfc_tokens: Any) -> None:
+def test_another_fido2_card_in_the_same_reader_never_sees_the_pin(nfc_tokens: Any) -> None:
     mine, other = nfc_tokens(), nfc_tokens()
     mine.insert()
 
@@ -195,7 +195,7 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_card_that_is_yanked_is_removed_in_every_phase(nfc_tokens: Any, phase: str) -> None:
+def test_a_fido2_card_that_is_yanked_is_removed_in_every_phase(nfc_tokens: Any, phase: str) -> None:
     """Before the PIN is asked for the card may also just be missing; nothing is asked then."""
     token = nfc_tokens()
     matches, typed = PHASES[phase]
@@ -259,7 +259,7 @@ def test_a_lying_card_is_refused_by_name(
     asyncio.run(use())
 
 
-def test_a_counter_that_goes_back_is_no_finding_because_honest_tokens_keep_it_at_zero(
+def test_a_counter_that_goes_back_is_no_finding_on_a_card_either(
     nfc_tokens: Any,
 ) -> None:
     token = nfc_tokens(authenticator_type=Misbehaving)

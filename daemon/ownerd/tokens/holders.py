@@ -2,6 +2,9 @@
 
 Read from procfs: of our own user, and only of processes that let themselves be read. A guess to show, nothing
 rests on it.
+
+A busy software token names nobody. Procfs does not say who is at the other end of a Unix socket, being connected
+to the token is not using it, and CTAPHID's "busy" is one byte; only the token itself knows whom it serves.
 """
 
 from __future__ import annotations
