@@ -57,9 +57,14 @@ class DidJwkSigner:
         """What to ask `parameters` for."""
         return f"decentralized_identifier:{self.did}"
 
+    @property
+    def kid(self) -> str:
+        """The DID URL of the key."""
+        return f"{self.did}#0"
+
     def sign(self, request: dict[str, Any]) -> str:
         """The request as compact JWS."""
-        return sign_request(request, self.key, {"kid": f"{self.did}#0"})
+        return sign_request(request, self.key, {"kid": self.kid})
 
 
 @dataclass
