@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ownerd.core.ports import Job
-from ownerd.core.service import Pending, Released, Status
+from ownerd.core.service import CounterOffer, Narrowing, Pending, Released, Status, Wishes
 from ownerd.model import errors
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.names import Progress
 from ownerd.model.token import TokenInfo
 
+OFFER = '{"v":1,"negotiation":"n-1","round":1}'
+NO_WISHES = Wishes()
 CANARY_JWE = "eyJhbGciOiJFQ0RILUVTIn0..CANARY.CIPHERTEXT.TAG"
 
 
@@ -29,6 +31,7 @@ class FakeAgent:
     def __init__(self, calls: Path) -> None:
         self._calls = calls
         self.locked = asyncio.Event()
+        self._negotiations: dict[str, str] = {}
         self._session_key_bug: str | None = None
 
     def note(self, *what: object) -> None:
@@ -73,8 +76,28 @@ class FakeAgent:
     def status(self) -> Status:
         return Status(set_up=True, unlocked=False, claims=3, providers=2, tokens=1, entries=9, pending=1)
 
-    async def present(self, caller: Caller, request: str, job: Job) -> Released:
-        return Released(await self._act("present", caller, request, job), 41)
+    async def present(
+        self, caller: Caller, request: str, job: Job, wishes: Wishes = NO_WISHES
+    ) -> Released | CounterOffer:
+        """``"offer": ID`` answers with a counter-offer of that negotiation, which is then this caller's."""
+        if wishes != NO_WISHES:
+            self.note("wishes", wishes.negotiate, wishes.negotiation, wishes.accept, wishes.ask)
+        answer = await self._act("present", caller, request, job)
+        offered = json.loads(request).get("offer") if request.startswith("{") else None
+        if offered is not None and wishes.negotiate and not wishes.accept:
+            self._negotiations[offered] = caller.bus_name
+            return CounterOffer(offered, OFFER, 40)
+        return Released(answer, 41)
+
+    async def end_negotiation(self, caller: Caller, negotiation: str) -> None:
+        if self._negotiations.get(negotiation) != caller.bus_name:
+            raise errors.NotFound("no such negotiation")
+        del self._negotiations[negotiation]
+        self.note("ended", negotiation)
+
+    async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
+        await self._act("receive", caller, sealed, job)
+        return 43
 
     async def delivered(self, released: Released) -> None:
         self.note("delivered", released.entry)
@@ -111,15 +134,18 @@ class FakeAgent:
     def pending(self) -> Sequence[Pending]:
         return [Pending("7", "disclosure", "app", "scope", "waiting-for-owner", "2026-11-23T14:00:00.123Z")]
 
-    def approve(self, pending_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
-        self.note("approve", pending_id, None if terminal is None else terminal.tty, list(without))
+    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+        without, grant = sorted(narrowing.without), narrowing.grant
+        more = [] if narrowing.retention_days is None else [narrowing.retention_days]
+        more += [] if grant is None else [[grant.days, grant.count, grant.per_hour]]
+        self.note("approve", pending_id, None if terminal is None else terminal.tty, without, *more)
 
-    def refuse(self, pending_id: str) -> None:
+    def refuse(self, pending_id: str, *, today: bool = False) -> None:
         if pending_id == "bug":
             raise RuntimeError("PIN 1234")
         if pending_id != "7":
             raise errors.NotFound("no such request")
-        self.note("refuse", pending_id)
+        self.note("refuse", pending_id, *(["today"] if today else []))
 
     def watch(self, terminal: Terminal | None) -> None:
         self.note("watch", None if terminal is None else terminal.tty)

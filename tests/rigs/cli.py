@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rigs._cli_bargain import BargainCases
 from tests.rigs._cli_tokens import TokenCases
 from tests.rigs.bus import ROOT, PrivateBus
 
@@ -208,7 +209,7 @@ def cli_desk(bare_desk: Desk) -> Iterator[Desk]:
 # -- the agent's process --
 
 
-class ScriptedAgent(TokenCases):
+class ScriptedAgent(BargainCases, TokenCases):
     """An `AgentService` with claims in memory, following the plan."""
 
     def __init__(self, home: Path) -> None:
@@ -267,7 +268,7 @@ class ScriptedAgent(TokenCases):
         plain = {"set_up": True, "unlocked": True, "providers": 1, "tokens": 1, "entries": 3, "pending": 0}
         return Status(**{**plain, "claims": len(self.claims), **self.plan("status", {})})
 
-    async def present(self, caller: Any, request: str, job: Any) -> Any:
+    async def present(self, caller: Any, request: str, job: Any, wishes: Any = None) -> Any:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         from ownerd.core.service import Released
@@ -276,6 +277,8 @@ class ScriptedAgent(TokenCases):
         from ownerd.credential.request_object import read_request
 
         await self.act("present", job)
+        if (offered := self.offered(request, wishes)) is not None:
+            return offered
         if "response" in self.plan("present", {}):
             return Released(self.plan("present", {})["response"], 4)
         now = time.time()
@@ -325,6 +328,8 @@ class ScriptedAgent(TokenCases):
         what = message["what"]
         if what in {"tokens", "token"}:
             return seal(self.read_tokens(message))
+        if what in {"policy", "explain", "grants"}:
+            return seal(self.read_bargains(message))
         if what == "claims":
             wanted = message["names"] or list(self.claims)
             return seal({"claims": [self._claim(name) for name in wanted if name in self.claims]})
@@ -337,6 +342,8 @@ class ScriptedAgent(TokenCases):
         await self.act("change", job)
         if message["change"].startswith(("token-", "recovery-")):
             return seal(self.change_tokens(message))
+        if message["change"].startswith(("policy", "grant-", "provider-")):
+            return seal(self.change_bargains(message))
         if message["change"] == "set":
             changed = {claim["name"]: claim["value"] for claim in message["claims"]}
             self.claims |= changed
@@ -355,16 +362,6 @@ class ScriptedAgent(TokenCases):
             for row in rows
             if row not in gone
         ]
-
-    def approve(self, pending_id: str, terminal: Any, without: Any) -> None:
-        self.note("approve", pending_id, None if terminal is None else terminal.tty, list(without))
-
-    def refuse(self, pending_id: str) -> None:
-        from ownerd.model.errors import NotFound
-
-        if pending_id not in self.plan("pending", []):
-            raise NotFound("no such request is waiting")
-        self.note("refuse", pending_id)
 
     def watch(self, terminal: Any) -> None:
         self.note("watch", None if terminal is None else terminal.tty)

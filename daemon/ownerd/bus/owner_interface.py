@@ -26,7 +26,7 @@ from ownerd.model import names
 from ownerd.model.caller import Caller
 from ownerd.model.errors import InvalidArgument
 
-VERSION = 1
+VERSION = 2
 _POOL = "owner"
 
 
@@ -187,7 +187,7 @@ class PendingRequests(ServiceInterface):
         chosen = parse_options(options, APPROVE_OPTIONS)
         waiting = require_pending_id(id)
         caller = await self._callers.current()
-        self._agent.approve(waiting, chosen.terminal(caller), chosen.without)
+        self._agent.approve(waiting, chosen.terminal(caller), chosen.narrowing)
 
     @method()
     @guarded
@@ -196,6 +196,14 @@ class PendingRequests(ServiceInterface):
         waiting = require_pending_id(id)
         await self._callers.current()
         self._agent.refuse(waiting)
+
+    @method()
+    @guarded
+    async def RefuseToday(self, id: "s") -> None:  # noqa: A002 -- the name on the bus
+        """Refuse a waiting request, and what its app asks until midnight."""
+        waiting = require_pending_id(id)
+        await self._callers.current()
+        self._agent.refuse(waiting, today=True)
 
     @method()
     @guarded

@@ -33,6 +33,7 @@ from ownerd.model.errors import Busy, Cancelled, InvalidArgument, OwnerdError
 DONE: Final = 0
 REFUSED: Final = 1
 FAILED: Final = 2
+COUNTER_OFFER: Final = 3
 _EXIT_REFUSED: Final = 3
 
 
@@ -46,10 +47,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request yields. ``sent`` is awaited once the Response was handed to a caller who was there."""
+    """What a request yields. ``sent`` is awaited once the Response was handed to a caller who was there.
+
+    ``code`` is `DONE`, or `COUNTER_OFFER` where the caller has to go on.
+    """
 
     results: dict[str, Variant]
     sent: Callable[[], Awaitable[None]] | None = None
+    code: int = DONE
 
 
 Work = Callable[[Caller, Job], Awaitable[Answer]]
@@ -119,7 +124,7 @@ class RequestTable:
             return
         answer = task.result()
         try:
-            responded = self._respond(request, DONE, answer.results)
+            responded = self._respond(request, answer.code, answer.results)
         except Exception as unsendable:  # noqa: BLE001 -- the caller must hear of the end in any case
             self._respond_error(request, unsendable)
             return

@@ -70,7 +70,7 @@ class BusService:
         callers = Callers(bus, own_uid=self._own_uid, proc=self._proc)
         requests = RequestTable(bus, callers, self._limits)
         bus.add_message_handler(self._receive)
-        bus.export(names.AGENT_PATH, AgentInterface(self._agent, requests))
+        bus.export(names.AGENT_PATH, AgentInterface(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, AgentControl(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, TokenList(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, DataAccess(self._agent, requests))

@@ -19,11 +19,11 @@ from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import APPROVER
 from ownerd.core.ports import Job
-from ownerd.core.service import Pending, Released, Status
+from ownerd.core.service import CounterOffer, Narrowing, Pending, Released, Status, Wishes
 from ownerd.core.session import DeskUi, Session
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
-from ownerd.model.errors import Cancelled, InternalError, OwnerdError
+from ownerd.model.errors import Cancelled, InternalError, NotFound, NotSupported, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
@@ -32,6 +32,7 @@ _CHANGE: Final = frozenset(
     {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id"}
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
+_NO_WISHES: Final = Wishes()
 
 
 class Agent:
@@ -82,12 +83,16 @@ class Agent:
         """Acts that wait."""
         return self._session.desk.pending()
 
-    def approve(self, pending_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
+    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
         """Bring a waiting act's prompt to ``terminal``."""
-        self._session.desk.approve(pending_id, terminal, without)
+        if narrowing.retention_days is not None or narrowing.grant is not None:
+            raise NotSupported("terms and grants cannot be changed from elsewhere")
+        self._session.desk.approve(pending_id, terminal, sorted(narrowing.without))
 
-    def refuse(self, pending_id: str) -> None:
+    def refuse(self, pending_id: str, *, today: bool = False) -> None:
         """Refuse a waiting act."""
+        if today:
+            raise NotSupported("a request is refused for itself alone")
         self._session.desk.refuse(pending_id)
 
     def watch(self, terminal: Terminal | None) -> None:
@@ -102,10 +107,24 @@ class Agent:
 
     # -- acts --
 
-    async def present(self, caller: Caller, request: str, job: Job) -> Released:
+    async def present(
+        self, caller: Caller, request: str, job: Job, wishes: Wishes = _NO_WISHES
+    ) -> Released | CounterOffer:
         """Steps 3 to 10 of a disclosure."""
+        if wishes.negotiation is not None:
+            raise NotFound("no such negotiation")
         async with self._act("present", caller, job) as act:
             return await disclosure.present(self._session, act, request)
+
+    async def end_negotiation(self, caller: Caller, negotiation: str) -> None:
+        """End a negotiation of the caller's. Raises `NotFound`."""
+        del caller, negotiation
+        raise NotFound("no such negotiation")
+
+    async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
+        """Record what a provider returned."""
+        del caller, sealed, job
+        raise NotSupported("what a provider returns is not recorded")
 
     async def delivered(self, released: Released) -> None:
         """Step 11: the response was handed to the bus."""

@@ -54,8 +54,9 @@ def test_the_session_key_and_versions_are_properties(served: Served) -> None:
                 return reply.body[0].value
 
             assert await get(names.OWNER_PATH, "org.ownerd.Owner1.Agent", "SessionKey") == '{"kty":"EC"}'
-            assert await get(names.OWNER_PATH, "org.ownerd.Owner1.Agent", "Version") == 1
-            assert await get(names.AGENT_PATH, "org.ownerd.Agent1", "Version") == 1
+            assert await get(names.OWNER_PATH, "org.ownerd.Owner1.Agent", "Version") == 2
+            assert await get(names.AGENT_PATH, "org.ownerd.Agent1", "Version") == 2
+            assert await get(names.AGENT_PATH, "org.ownerd.Agent1", "SessionKey") == '{"kty":"EC"}'
 
     asyncio.run(run())
 
