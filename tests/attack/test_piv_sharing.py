@@ -185,6 +185,7 @@ def test_no_background_path_touches_the_pin_counter(piv_card: PivRig) -> None:
             credential = await enrol(tokens)
             await tokens.locate([credential])
             await asyncio.gather(tokens.present(), tokens.present(), tokens.locate([credential]))
+            assert credential.id in (await tokens.recognise([credential])).tokens
             assert await tokens.sight(credential) is not None
         with pytest.raises(TokenMissing):
             await tokens.locate([dataclasses.replace(credential, public_key={}, credential_id=b"")])

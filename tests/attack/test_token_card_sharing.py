@@ -123,6 +123,7 @@ def test_no_background_path_of_a_fido2_card_touches_the_pin_counter(nfc_token: N
                 assert info.pin_tries == 5
                 await adapter.locate([credential])
                 await asyncio.gather(adapter.present(), adapter.present(), adapter.locate([credential]))
+                assert (await adapter.recognise([credential])).tokens == {credential.id: info.id}
                 assert await adapter.sight(credential) is not None
         assert tries(nfc_token) == 5
 
