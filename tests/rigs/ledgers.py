@@ -291,6 +291,21 @@ class LedgerMaker:
         self.log_key, self.opening_key = log_key(seed), opening_key(seed)
         return self.append(Kind.KEY_ROTATED, facts=facts, token=by)
 
+    def grant_facts(
+        self, *, seconds: float = 30 * 24 * 3600, count: int = 1000, per_hour: int = 3600
+    ) -> dict[str, Json]:
+        """Facts of a grant that ends ``seconds`` after the entry which is made next."""
+        until = format_time(self.now_ms + 1000 + int(seconds * 1000))
+        return {"until": until, "count": count, "per_hour": per_hour}
+
+    def grant(self, token: Approver | None, **limits: float) -> int:
+        """Append a grant with these limits of `grant_facts`."""
+        return self.append(Kind.GRANT, {"statement": {"v": 1}}, self.grant_facts(**limits), token=token)
+
+    def receipt(self, entry: int) -> int:
+        """Append what a provider returned for the disclosure ``entry``."""
+        return self.append(Kind.RECEIPT, {"receipt": "thank you"}, {"entry": entry})
+
     def disclose(self, token: Approver | None, facts: Json = None) -> int:
         values = {
             "statement": {"v": 1},
@@ -314,7 +329,7 @@ def small_ledger(seed: str = "ledger") -> LedgerMaker:
     maker.append(Kind.DELIVERED, facts={"entry": maker.disclose(first)})  # 4, 5
     maker.append(Kind.REFUSED, {"error": "said no"}, {"error": "Dismissed"})  # 6
     maker.enrol(second, by=first)  # 7
-    grant = maker.append(Kind.GRANT, {"statement": {"v": 1}}, token=second)  # 8
+    grant = maker.grant(second)  # 8
     maker.append(Kind.DELIVERED, facts={"entry": maker.disclose(None, {"grant": grant})})  # 9, 10
     maker.append(Kind.GRANT_ENDED, facts={"grant": grant})  # 11
     maker.append(Kind.TOKEN_REMOVED, facts={"token": "token-1"}, token=second)  # 12

@@ -14,13 +14,16 @@ from typing import Final, Literal
 from ownerd.ledger.jwk import EC_MEMBERS, RSA_MEMBERS, parse_jwk, public_key
 from ownerd.ledger.note import parse_verifier_key
 from ownerd.ledger.shape import Members, format_b64u, require_count, require_data
+from ownerd.model.clock import parse_time
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Malformed
+from ownerd.model.errors import InvalidArgument, Malformed
 from ownerd.model.names import RP_ID, Kind
 from ownerd.model.token import CardAlgorithm, TokenCredential
 
 MAX_ERASED: Final = 4096
 ED25519_BYTES: Final = 32
+MAX_GRANT_USES: Final = 100_000
+MAX_GRANT_PER_HOUR: Final = 3600
 MAX_CREDENTIAL_BYTES: Final = 1023  # CTAP 2.1: maxCredentialIdLength is below 1024
 
 NEEDS_APPROVAL: Final = frozenset(
@@ -159,7 +162,7 @@ def _recovery_set(facts: Json) -> None:
 
 
 def _key_rotated(facts: Json) -> None:
-    # None where only the vault key was rotated; both keys where the log's keys were.
+    # None where only the vault key or one provider's key was rotated; both keys where the log's keys were.
     if facts != {}:
         _genesis(facts)
 
@@ -170,7 +173,18 @@ def _disclosure(facts: Json) -> None:
         members.count("grant")
 
 
-def _delivered(facts: Json) -> None:
+def _grant(facts: Json) -> None:
+    members = Members(facts, ("until", "count", "per_hour"))
+    try:
+        parse_time(members.text("until"))
+    except InvalidArgument as error:
+        raise Malformed("a grant's end is not a time") from error
+    for name, most in (("count", MAX_GRANT_USES), ("per_hour", MAX_GRANT_PER_HOUR)):
+        if not 1 <= members.count(name) <= most:
+            raise Malformed("a grant's uses are out of range")
+
+
+def _answer(facts: Json) -> None:
     Members(facts, ("entry",)).count("entry")
 
 
@@ -206,7 +220,9 @@ _FACTS: Final[dict[Kind, Callable[[Json], None]]] = {
     Kind.RECOVERY_SET: _recovery_set,
     Kind.KEY_ROTATED: _key_rotated,
     Kind.DISCLOSURE: _disclosure,
-    Kind.DELIVERED: _delivered,
+    Kind.DELIVERED: _answer,
+    Kind.RECEIPT: _answer,
+    Kind.GRANT: _grant,
     Kind.GRANT_ENDED: _grant_ended,
     Kind.FAILED: _error,
     Kind.REFUSED: _error,
@@ -224,6 +240,8 @@ __all__ = [
     "ED25519_BYTES",
     "MAX_CREDENTIAL_BYTES",
     "MAX_ERASED",
+    "MAX_GRANT_PER_HOUR",
+    "MAX_GRANT_USES",
     "MAY_BE_RECOVERED",
     "MAY_BE_UNSIGNED",
     "NEEDS_APPROVAL",

@@ -46,6 +46,7 @@ class Damage(StrEnum):
     BAD_ROTATION = "BadRotation"
     BAD_GRANT = "BadGrant"
     BAD_DELIVERY = "BadDelivery"
+    BAD_RECEIPT = "BadReceipt"
     # openings
     BAD_OPENING = "BadOpening"
     EXTRA_OPENING = "ExtraOpening"

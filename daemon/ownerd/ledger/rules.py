@@ -1,12 +1,14 @@
 """The rules of single entries: what may stand where, given everything before it. Numbered as in docs/LEDGER.md.
 
-`Rules` holds what later entries rest on: enrolled tokens, the recovery code's key, live grants, disclosures not yet delivered, openings that
-are missing and not yet explained. All of it is small numbers, whatever the ledger's length.
+`Rules` holds what later entries rest on: enrolled tokens, the recovery code's key, grants, where disclosures are and which of them
+wait to be delivered, openings that are missing and not yet explained. All of it is small numbers, whatever the ledger's length.
 """
 
 from __future__ import annotations
 
 import hashlib
+from array import array
+from bisect import bisect_left
 from collections import deque
 from typing import Final
 
@@ -14,6 +16,7 @@ from ownerd.ledger.approval import verify_approval
 from ownerd.ledger.entry import MAX_LAG, Leaf, challenge
 from ownerd.ledger.facts import MAY_BE_RECOVERED, NEEDS_APPROVAL, Enrolled, parse_token, recovery_key
 from ownerd.ledger.findings import Damage, Findings
+from ownerd.ledger.grants import Grants
 from ownerd.ledger.history import History
 from ownerd.ledger.log_keys import LogKeys
 from ownerd.model.errors import LedgerError
@@ -35,7 +38,8 @@ class Rules:
         self._tokens: dict[str, Enrolled] = {}
         self._recovery_key: bytes | None = None
         self._first_token_seen = False
-        self._grants: set[int] = set()
+        self._grants = Grants()
+        self._disclosures = array("q")  # ascending
         self._undelivered: set[int] = set()
         self._unexplained: set[int] = set()
         self._recent: deque[bytes] = deque()
@@ -47,7 +51,7 @@ class Rules:
         digest = challenge(leaf.core)
         self._fresh(seq, digest)
         approved = self._approval(seq, leaf, digest)
-        self._authority(seq, leaf, approved=approved)
+        self._authority(seq, leaf, history, approved=approved)
         self._references(seq, leaf)
 
     def opening(self, seq: int, leaf: Leaf, ciphertext: bytes | None) -> None:
@@ -126,20 +130,23 @@ class Rules:
         self.approvals += 1
         return True
 
-    def _authority(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
-        # (8) Kinds that need a touch have one. A disclosure has a touch or a live grant.
+    def _authority(self, seq: int, leaf: Leaf, history: History, *, approved: bool) -> None:
+        # (8) Kinds that need a touch have one. A disclosure has a touch or a live grant, or both.
         core, absent = leaf.core, leaf.approval is None
         if core.kind in _NEEDS_APPROVAL and absent:
             self._findings.add(Damage.MISSING_APPROVAL, seq, "an entry of this kind needs an approval")
         if core.kind is Kind.DISCLOSURE:
-            grant = core.facts.get("grant")
-            if grant is None and absent:
+            if "grant" in core.facts:
+                self._grant(seq, self._grants.use(core.facts["grant"], core.time))
+            elif absent:
                 self._findings.add(Damage.MISSING_APPROVAL, seq, "a disclosure needs an approval or a grant")
-            elif grant is not None and not self._is_live(grant):
-                self._findings.add(Damage.BAD_GRANT, seq, "the disclosure names a grant that is not live")
+            self._disclosures.append(seq)
             self._undelivered.add(seq)
         elif core.kind is Kind.GRANT and approved:
-            self._grants.add(seq)
+            latest = history.latest_before(
+                max(0, seq - MAX_LAG)
+            )  # by rules 4 and 5 no later entry is before it
+            self._grant(seq, self._grants.add(seq, core.facts, core.time, latest=latest))
         elif core.kind is Kind.TOKEN_ENROLLED:
             self._enrol(seq, leaf, approved=approved)
         elif core.kind is Kind.RECOVERY_SET and approved:
@@ -156,9 +163,9 @@ class Rules:
         except LedgerError as error:
             self._findings.add(Damage.BAD_ROTATION, seq, str(error))
 
-    def _is_live(self, grant: int) -> bool:
-        """Whether a grant serves here. Where grants learn to expire, their time is compared here."""
-        return grant in self._grants
+    def _grant(self, seq: int, sentence: str | None) -> None:
+        if sentence is not None:
+            self._findings.add(Damage.BAD_GRANT, seq, sentence)
 
     def _enrol(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
         token = parse_token(leaf.core.facts["token"])
@@ -175,13 +182,15 @@ class Rules:
             if self._tokens.pop(facts["token"], None) is None:
                 self._findings.add(Damage.BAD_TOKEN, seq, "the token that is removed was not enrolled")
         elif leaf.core.kind is Kind.GRANT_ENDED:
-            if facts["grant"] not in self._grants:
-                self._findings.add(Damage.BAD_GRANT, seq, "the grant that ends is not live")
-            self._grants.discard(facts["grant"])
+            self._grant(seq, self._grants.end(facts["grant"]))
         elif leaf.core.kind is Kind.DELIVERED:
             if facts["entry"] not in self._undelivered:
                 self._findings.add(Damage.BAD_DELIVERY, seq, "no disclosure waits to be delivered there")
             self._undelivered.discard(facts["entry"])
+        elif leaf.core.kind is Kind.RECEIPT:
+            place = bisect_left(self._disclosures, facts["entry"])
+            if self._disclosures[place : place + 1] != array("q", [facts["entry"]]):
+                self._findings.add(Damage.BAD_RECEIPT, seq, "there is no disclosure that the receipt answers")
         elif leaf.core.kind is Kind.ERASED:
             self._erase(seq, facts["entries"])
 

@@ -33,6 +33,7 @@ def facts_of(maker: LedgerMaker, kind: Kind):
         Kind.RECOVERY_SET: {"public_key": format_b64u(NEW_CODE.public_key)},
         Kind.ERASED: {"entries": [3]},
         Kind.DISCLOSURE: {},
+        Kind.GRANT: maker.grant_facts(),
     }.get(kind)
 
 
@@ -61,7 +62,7 @@ def test_nor_does_it_adorn_what_needs_no_approval(maker, kind):
 
 
 def test_a_grant_by_the_recovery_code_is_never_live(maker):
-    grant = maker.append(Kind.GRANT, token=CODE)
+    grant = maker.grant(CODE)
     seq = maker.disclose(None, {"grant": grant})
     assert found(maker) == [(Damage.BAD_APPROVAL, grant), (Damage.BAD_GRANT, seq)]
 

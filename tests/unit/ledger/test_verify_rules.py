@@ -182,6 +182,7 @@ def test_kinds_that_need_an_approval(maker, kind):
         Kind.RECOVERY_SET: {"public_key": format_b64u(bytes(32))},
         Kind.TOKEN_REMOVED: {"token": "token-1"},
         Kind.ERASED: {"entries": [2]},
+        Kind.GRANT: maker.grant_facts(),
     }
     maker.tables.openings.clear()  # entry 2 is the one that is erased
     seq = maker.append(kind, facts=facts.get(kind))
@@ -236,22 +237,6 @@ def test_tokens_come_and_go_once(maker):
     again = maker.enrol(TOKEN, by=TOKEN)
     gone = maker.append(Kind.TOKEN_REMOVED, facts={"token": "token-2"}, token=TOKEN)
     assert found(maker) == [(Damage.BAD_TOKEN, again, again), (Damage.BAD_TOKEN, gone, gone)]
-
-
-def test_a_disclosure_rests_on_a_live_grant(maker):
-    unknown = maker.disclose(None, {"grant": 2})
-    grant = maker.append(Kind.GRANT, token=TOKEN)
-    maker.disclose(None, {"grant": grant})
-    maker.append(Kind.GRANT_ENDED, facts={"grant": grant})
-    dead = maker.disclose(None, {"grant": grant})
-    again = maker.append(Kind.GRANT_ENDED, facts={"grant": grant})
-    assert found(maker) == [(Damage.BAD_GRANT, seq, seq) for seq in (unknown, dead, again)]
-
-
-def test_a_grant_without_a_touch_is_never_live(maker):
-    grant = maker.append(Kind.GRANT)
-    seq = maker.disclose(None, {"grant": grant})
-    assert found(maker) == [(Damage.MISSING_APPROVAL, grant, grant), (Damage.BAD_GRANT, seq, seq)]
 
 
 def test_a_delivery_follows_a_disclosure_once(maker):
