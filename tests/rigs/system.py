@@ -28,13 +28,19 @@ class World:
     daemon: Screen
     token: Screen
     pin: str | None = None
+    # A token makes a credential and then proves it.
+    set_up_acts = 2
+
+    def touch(self) -> None:
+        """Touch the token."""
+        touch(self.token)
 
     def set_up(self) -> dict[str, Any]:
         """Enrol the token; returns what ``ownerctl setup --json`` says."""
         tool = self.stage.tool("setup", "--json", "--pin" if self.pin else "--no-pin")
-        for _ in range(2):
+        for _ in range(self.set_up_acts):
             self.type_pin(tool)
-            touch(self.token)
+            self.touch()
         assert tool.wait() == 0, tool.text
         return self.json(tool)
 
@@ -48,7 +54,7 @@ class World:
         prompt = terminal.wait_for(r"\[(\w)r\]\? ")
         terminal.type(prompt[prompt.rindex("[") + 1] + "\n")
         self.type_pin(terminal)
-        touch(self.token)
+        self.touch()
         return prompt
 
     def lend(self) -> Screen:
@@ -68,7 +74,7 @@ class World:
     def unlock(self) -> None:
         tool = self.stage.tool("unlock")
         self.type_pin(tool)
-        touch(self.token)
+        self.touch()
         assert tool.wait() == 0, tool.text
 
     def make_shop(self, host: str = "bookshop.example") -> None:
@@ -112,6 +118,18 @@ class World:
     @staticmethod
     def json(tool: Screen) -> Any:
         return json.JSONDecoder().raw_decode(tool.text, tool.text.index("{"))[0]
+
+
+class CardWorld(World):
+    """As `World`, with a card in place of the software token: its PIN is all there is to do."""
+
+    def __init__(self, stage: Stage, pin: bytes, *, set_up_acts: int) -> None:
+        daemon = stage.start_daemon()
+        super().__init__(stage, daemon, daemon, pin.decode())
+        self.set_up_acts = set_up_acts
+
+    def touch(self) -> None:
+        """Nothing blinks on a card."""
 
 
 @pytest.fixture
