@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
 from demo import provider_kit as kit
@@ -16,6 +17,7 @@ from ownerd.model.claim import Claim
 
 CLAIMS: Final = 50
 TIMES: Final = 20
+TODAY: Final = date(2026, 11, 23)
 
 
 def rows(scale: Scale) -> Iterator[Row]:
@@ -29,14 +31,14 @@ def rows(scale: Scale) -> Iterator[Row]:
         kit.parameters(f"redirect_uri:{RESPONSE_URI}", RESPONSE_URI, names, kit.new_encryption_key())
     )
     request = read_request(text, anchors=[], now_ms=0)
-    assert len(negotiate(request, catalogue).claims) == CLAIMS
+    assert len(negotiate(request, catalogue, today=TODAY).claims) == CLAIMS
 
     def whole() -> None:
-        negotiate(read_request(text, anchors=[], now_ms=0), catalogue)
+        negotiate(read_request(text, anchors=[], now_ms=0), catalogue, today=TODAY)
 
     found = medians(
         {
-            "negotiate": lambda: timed(lambda: negotiate(request, catalogue), times=TIMES),
+            "negotiate": lambda: timed(lambda: negotiate(request, catalogue, today=TODAY), times=TIMES),
             "look-ups": lambda: timed(lambda: [catalogue.get(name) for name in names], times=TIMES),
             "whole": lambda: timed(whole, times=TIMES),
             "json": lambda: timed(lambda: json.loads(text), times=TIMES),

@@ -6,6 +6,7 @@ Owns the order: nothing leaves before its entry is durable, and nothing is signe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -133,11 +134,12 @@ def _plan(
     *,
     values_shown: bool,
 ) -> Plan:
-    offer = negotiate(request, vault.claims, without)
+    now_ms = session.require_journal().now_ms()
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    offer = negotiate(request, vault.claims, today=today, without=without)
     if not offer.claims:
         # Said in the same words whether nothing is in the vault or all is held back: the app learns neither.
         raise NotAllowed("nothing is released")
-    now_ms = session.require_journal().now_ms()
     prepared = prepare(
         [(claim_path(claim.name), claim.value) for claim in offer.claims],
         request,

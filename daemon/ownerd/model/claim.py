@@ -38,6 +38,13 @@ LABELS: Final[dict[str, str]] = {
     "address.country": "country",
 }
 
+# Computed from what is stored, never stored themselves (`ownerd.model.derived`).
+DERIVED_LABELS: Final[dict[str, str]] = {
+    "age_over_18": "whether you are 18 or older",
+    "age_over_21": "whether you are 21 or older",
+    "age_birth_year": "year of birth",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -67,11 +74,16 @@ def claim_name(path: tuple[str, ...]) -> str:
 
 def claim_label(name: str) -> str:
     """Plain words for a claim name."""
-    return LABELS.get(name, name)
+    return LABELS.get(name) or DERIVED_LABELS.get(name, name)
+
+
+def require_offered_name(name: str) -> str:
+    """Return ``name`` of a claim that can be offered, held back or named in a rule. Raises `InvalidArgument`."""
+    return name if name in DERIVED_LABELS else require_claim_name(name)
 
 
 def require_claim_name(name: str) -> str:
-    """Return ``name``. Raises `InvalidArgument` for a name that is not in the table."""
+    """Return ``name`` of a claim that can be stored. Raises `InvalidArgument` for one that is not in the table."""
     if name not in LABELS:
         known = ", ".join(LABELS)
         raise InvalidArgument(f"unknown claim {name[:40]!r}; known are {known}")
