@@ -42,11 +42,10 @@ class Person:
     refuses: str = "nothing"
     asked: list[str] = field(default_factory=list)
 
-    async def pin(self, *_: Any, description: str, max_bytes: int, **__: Any) -> Secret:
+    async def pin(self, *_: Any, description: str, asks: str = "PIN", **__: Any) -> Secret:
         self.asked.append(description)
-        typed = self.key if "anagement key" in description else PIN
-        assert len(typed) <= max_bytes
-        return Secret(typed)
+        assert ("Management key" in description) is (asks == "Key")
+        return Secret(self.key if asks == "Key" else PIN)
 
     async def confirm(self, *_: Any, description: str, **__: Any) -> bool:
         self.asked.append(description)
@@ -59,11 +58,7 @@ async def start(port: Any, store: FakeStore, provider: ProviderRig, person: Pers
     rig = make_core(store, anchors=provider.anchors, port=port)
     rig.clock.time = time.time_ns() // 1_000_000
     rig.owner.confirm = person.confirm
-
-    async def typed(*given: Any, max_bytes: int = 63, **more: Any) -> Secret:
-        return await person.pin(*given, max_bytes=max_bytes, **more)
-
-    rig.owner.pin = typed
+    rig.owner.pin = person.pin
     await rig.agent.start()
     return rig
 
@@ -212,14 +207,13 @@ def test_another_card_in_the_reader_meanwhile_gets_no_keys(piv_rigs: Any, provid
         person = Person(key=bytes(range(24)).hex().encode())
         rig = await start(chosen.tokens(), FakeStore(), provider_rig, person)
         (info,) = await rig.agent.tokens()
-        typed = person.pin
 
         async def exchange(*given: Any, **more: Any) -> Secret:
             await asyncio.to_thread(chosen.remove)
             await asyncio.to_thread(other.insert)
-            return await typed(*given, **more)
+            return await person.pin(*given, **more)
 
-        person.pin = exchange  # type: ignore[method-assign]
+        rig.owner.pin = exchange
         with pytest.raises(TokenMissing, match="another card"):
             await set_up(rig, info.id, make_keys="P-256")
         assert (chosen.applet.keys, other.applet.keys) == ({}, {})

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.core.agent import Agent
 from ownerd.core.desk import Desk
-from ownerd.core.ports import MAX_PIN_BYTES, Job, Progress, Recognised
+from ownerd.core.ports import MAX_TYPED_BYTES, Job, Progress, Recognised
 from ownerd.core.records import read_entries
 from ownerd.core.seal import key_check
 from ownerd.core.session import Session
@@ -165,10 +165,10 @@ class ScriptedOwner:
     def can_prompt(self, terminal: Terminal | None) -> bool:
         return terminal is not None or self.has_display
 
-    async def pin(self, terminal, *, description, timeout_seconds, max_bytes=MAX_PIN_BYTES) -> Secret:
+    async def pin(self, terminal, *, description, timeout_seconds, asks="PIN") -> Secret:
         self.shown.append(description)
         typed = self.pins.pop(0) if self.pins else b"1234"
-        if len(typed) > max_bytes:
+        if len(typed) > MAX_TYPED_BYTES[asks]:
             raise InvalidArgument("too long")
         return Secret(typed)
 

@@ -65,7 +65,7 @@ class FakePrompt:
         return self.available
 
     async def pin(
-        self, terminal: Terminal | None, *, description: str, timeout_seconds: float, max_bytes: int = 63
+        self, terminal: Terminal | None, *, description: str, timeout_seconds: float, asks: str = "PIN"
     ) -> Secret:
         answer = await self._answer(Shown("pin", terminal, description), self.pin_text)
         if answer is None or answer is False:

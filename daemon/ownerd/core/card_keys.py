@@ -15,8 +15,6 @@ from ownerd.model.errors import InvalidArgument, ManagementKeyWrong
 from ownerd.model.secret import Secret
 from ownerd.model.token import TokenInfo
 
-# 64 hexadecimal digits (AES-256), and room for what people put between them.
-MAX_TYPED_BYTES: Final = 128
 KEY_BYTES: Final = (16, 24, 32)
 _SEPARATORS: Final = re.compile(rb"[ \t:-]")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]+")
@@ -43,14 +41,14 @@ async def confirm_new_keys(desk: Desk, act: Act, token: TokenInfo, shown: Sequen
             "It shows none now, but keys without a certificate are not shown: if it has any, they are lost."
         )
     lines.append("You are asked for its management key next.")
-    await desk.confirm(act, lambda _without, _shown: "\n".join(lines), "Make new keys")
+    await desk.confirm(act, lambda _narrowing, _shown: "\n".join(lines), "Make new keys")
 
 
 async def ask_management_key(desk: Desk, act: Act, token: TokenInfo) -> Secret:
     """Return the key that the owner typed now, as bytes. Raises `ManagementKeyWrong`, `Dismissed`, `TimedOut`."""
     question = f"Management key of {token.name}, in hexadecimal: 32, 48 or 64 digits. It is not the PIN."
     try:
-        typed = await desk.ask(act, question, max_bytes=MAX_TYPED_BYTES)
+        typed = await desk.ask(act, question, "Key")
     except InvalidArgument as error:  # what the prompt says of a text out of its bounds
         raise ManagementKeyWrong(_FORM) from error
     return _parse_key(typed)

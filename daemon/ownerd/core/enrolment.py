@@ -21,6 +21,7 @@ from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record
+from ownerd.core.service import Narrowing
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, statement_values, token_statement
 from ownerd.core.vault import Vault
@@ -191,6 +192,8 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
     staying = {one.id: one for one in vault.keyslots.values() if one.id != token_id}
     if not staying:
         raise NotAllowed("this is the last token that opens the vault; enrol another first")
+    if not token.credential.opens:
+        act.purpose = "remove a token that only signs"
     statement = token_statement(
         "token-removed", act.caller, tool, shown(token.credential), **_only_signs(token)
     )
@@ -263,7 +266,7 @@ def listing(vault: Vault, present: Mapping[str, str]) -> dict[str, Json]:
 async def confirm(session: Session, act: Act, statement: Statement, verb: str) -> None:
     """Show a statement until the owner decides."""
 
-    def text(_without: frozenset[str], _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+    def text(_narrowing: Narrowing, _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
         return str(statement["rendered"]["text"])
 
     await session.desk.confirm(act, text, verb)

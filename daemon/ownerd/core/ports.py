@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ownerd.model.caller import Terminal
 from ownerd.model.names import Progress
@@ -31,12 +31,24 @@ class Rng(Protocol):
         """Return ``size`` random bytes."""
 
 
+class Notebook(Protocol):
+    """A few bytes that outlive the process, until the owner logs out. Nothing secret; lost is as never written."""
+
+    def read(self) -> bytes:
+        """What was written last, or nothing. Never raises."""
+
+    def write(self, text: bytes) -> None:
+        """Replace it. Never raises."""
+
+
 # -- tokens --
 
 # With so few tries left a PIN is asked for only to change it, once the owner has confirmed.
 PIN_TRIES_AT_RISK: Final = 2
-# The longest PIN that a token can have (CTAP 2.1, section 6.5.1).
-MAX_PIN_BYTES: Final = 63
+# What is typed into a prompt, and its most bytes: a PIN (CTAP 2.1, section 6.5.1), a card's management key in hex
+# (64 digits, and room for what people put between them), a recovery code.
+Typed = Literal["PIN", "Key", "Code"]
+MAX_TYPED_BYTES: Final[Mapping[Typed, int]] = {"PIN": 63, "Key": 128, "Code": 63}
 
 
 class TokenUi(Protocol):
@@ -149,9 +161,9 @@ class PromptPort(Protocol):
         *,
         description: str,
         timeout_seconds: float,
-        max_bytes: int = MAX_PIN_BYTES,
+        asks: Typed = "PIN",
     ) -> Secret:
-        """Ask for a PIN, or another secret of up to ``max_bytes``.
+        """Let the owner type a PIN, or what else ``asks`` names; not echoed.
 
         Raises `Dismissed`, `TimedOut`, `InvalidArgument` (out of bounds); cancelling closes the prompt.
         """

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Final
 
-from ownerd.core.ports import MAX_PIN_BYTES
+from ownerd.core.ports import MAX_TYPED_BYTES, Typed
 from ownerd.model.caller import Terminal
 from ownerd.model.errors import (
     ConfigError,
@@ -35,7 +35,7 @@ from ownerd.prompt import assuan, programs
 from ownerd.prompt.pages import split_pages
 from ownerd.prompt.terminal import BorrowedTerminal, is_usable, pinentry_options
 
-MIN_PIN_BYTES: Final = 4
+MIN_TYPED_BYTES: Final = 4
 TITLE: Final = "ownerd"
 _NEXT_LABEL: Final = "Next page"
 _HANDSHAKE_SECONDS: Final = 10.0
@@ -82,9 +82,9 @@ class Pinentry:
         *,
         description: str,
         timeout_seconds: float,
-        max_bytes: int = MAX_PIN_BYTES,
+        asks: Typed = "PIN",
     ) -> Secret:
-        """Ask for a PIN: 4 to 63 bytes, or ``max_bytes``, of UTF-8 in form NFC (CTAP 2.1 section 6.5.1).
+        """Ask for a PIN: 4 to 63 bytes of UTF-8 in form NFC (CTAP 2.1 section 6.5.1), or for what else ``asks`` names.
 
         Raises `Dismissed`, `TimedOut`, `NotFound` (no terminal, display or pinentry), `InvalidArgument`
         (a description that is not plain or too long, a PIN out of bounds), `ConfigError`, `InternalError`.
@@ -92,12 +92,12 @@ class Pinentry:
         _require_plain(description)
         async with self._conversation(terminal, timeout_seconds) as client:
             await client.require("SETDESC", description)
-            await client.require("SETPROMPT", "PIN:")
+            await client.require("SETPROMPT", f"{asks}:")
             reply = await self._ask(client, "GETPIN", timeout_seconds)
         if reply.error in _SAID_NO:
             raise Dismissed("the PIN prompt was closed")
         _raise_failure(reply)
-        return _pin(reply.data or b"", max_bytes)
+        return _typed(reply.data or b"", asks)
 
     async def confirm(
         self,
@@ -280,12 +280,15 @@ def _label(text: str) -> str:
     return text.replace("_", "__")
 
 
-def _pin(data: bytes, max_bytes: int = MAX_PIN_BYTES) -> Secret:
+def _typed(data: bytes, asks: Typed) -> Secret:
     try:
         typed = unicodedata.normalize("NFC", data.decode("utf-8")).encode("utf-8")
     except UnicodeDecodeError:
         # The cause is cut off: a UnicodeDecodeError holds the bytes that were typed.
-        raise InvalidArgument("the PIN is not UTF-8") from None
-    if not MIN_PIN_BYTES <= len(typed) <= max_bytes or b"\0" in typed:
-        raise InvalidArgument(f"a PIN has {MIN_PIN_BYTES} to {max_bytes} bytes")
+        raise InvalidArgument("what was typed is not UTF-8") from None
+    most = MAX_TYPED_BYTES[asks]
+    if not MIN_TYPED_BYTES <= len(typed) <= most or b"\0" in typed:
+        raise InvalidArgument(
+            f"a {asks if asks == 'PIN' else asks.lower()} has {MIN_TYPED_BYTES} to {most} bytes"
+        )
     return Secret(typed)

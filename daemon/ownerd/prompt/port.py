@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ownerd.core.ports import MAX_PIN_BYTES
+from ownerd.core.ports import Typed
 from ownerd.model.caller import Terminal
 from ownerd.model.secret import Secret
 from ownerd.prompt.notify import DesktopNotifications
@@ -26,11 +26,11 @@ class Prompts:
         *,
         description: str,
         timeout_seconds: float,
-        max_bytes: int = MAX_PIN_BYTES,
+        asks: Typed = "PIN",
     ) -> Secret:
         """See the port."""
         return await self._pinentry.pin(
-            terminal, description=description, timeout_seconds=timeout_seconds, max_bytes=max_bytes
+            terminal, description=description, timeout_seconds=timeout_seconds, asks=asks
         )
 
     async def confirm(

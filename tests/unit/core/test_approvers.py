@@ -218,6 +218,7 @@ def test_it_stays_through_a_rotation_and_leaves_without_one(provider_rig: Provid
         await read(again, what="claims", names=None)
         unplug(again)
         answer = await change(again, change="token-remove", id=card.credential.id)
+        assert again.owner.notified[-1] == ("key B", "remove a token that only signs"), "and no second touch"
         assert (answer["rotated"], "verifier_key" in answer) == (False, False)
         assert kinds(again)[-1] == "token-removed"
         assert not again.session.vault.approvers

@@ -28,7 +28,7 @@ class Paper:
         self._owner = rig.owner
         rig.owner.pin = self.type
 
-    async def type(self, terminal, *, description, timeout_seconds, max_bytes=63) -> Secret:
+    async def type(self, terminal, *, description, timeout_seconds, asks) -> Secret:
         if "groups" not in description:
             return Secret(self.code.lower().replace("-", " ").encode())
         self.code = re.findall(r"(?:[0-9A-Z]{4}-){6}[0-9A-Z]{4}", "\n".join(self._owner.shown))[-1]

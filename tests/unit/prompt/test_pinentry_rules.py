@@ -7,7 +7,7 @@ import pytest
 from ownerd.model.caller import Terminal
 from ownerd.model.errors import ConfigError, InvalidArgument
 from ownerd.prompt import programs
-from ownerd.prompt.pinentry import _label, _pin, _require_flavor
+from ownerd.prompt.pinentry import _label, _require_flavor, _typed
 from ownerd.prompt.terminal import pinentry_options
 
 SESSION = {
@@ -82,7 +82,7 @@ def test_flavors(flavor: bytes, terminal: bool, display: bool) -> None:
     ],
 )
 def test_a_pin_is_composed_utf8(typed: bytes, pin: bytes) -> None:
-    assert _pin(typed).reveal() == pin
+    assert _typed(typed, "PIN").reveal() == pin
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,18 @@ def test_a_pin_is_composed_utf8(typed: bytes, pin: bytes) -> None:
 )
 def test_a_bad_pin_is_refused_without_its_value(typed: bytes) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        _pin(typed)
+        _typed(typed, "PIN")
     assert caught.value.__cause__ is None
     assert "xxx" not in str(caught.value)
+
+
+def test_a_management_key_has_a_bound_of_its_own() -> None:
+    spaced = b" ".join([b"00112233"] * 8)
+    for typed in (b"0" * 64, spaced, b"0" * 128):
+        assert _typed(typed, "Key").reveal() == typed
+    for asks, typed in (("Key", b"0" * 129), ("Code", b"0" * 64), ("PIN", b"0" * 64)):
+        with pytest.raises(InvalidArgument, match=f"a {asks.lower() if asks != 'PIN' else asks} has 4 to"):
+            _typed(typed, asks)
 
 
 def test_an_underscore_in_a_label_is_no_accelerator() -> None:

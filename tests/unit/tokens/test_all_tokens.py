@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.rigs.tokens import FakeUi
+from tests.rigs.tokens import FakeUi, make_tokens
 
 from ownerd.core.ports import Recognised
+from ownerd.core.seal import key_check
 from ownerd.model.errors import Busy, OwnerdError, TokenMissing, Unsupported
 from ownerd.model.token import TokenCredential, TokenInfo
 from ownerd.tokens.all_tokens import AllTokens
+from ownerd.tokens.pkcs11_port import Pkcs11Tokens
 from ownerd.tokens.presence import Sight
 
 
@@ -64,6 +66,12 @@ class Port:
 
     async def change_pin(self, token_id: str, **_: Any) -> None:
         self.calls.append(f"change {token_id}")
+
+
+def test_only_piv_cards_have_keys_made_on_them() -> None:
+    for port in (make_tokens(), Pkcs11Tokens([], key_check=key_check)):
+        with pytest.raises(Unsupported, match="keys"):
+            asyncio.run(port.make_keys("usb-1", "P-256", keep=[], ui=FakeUi()))
 
 
 class SeeingPort(Port):
