@@ -21,7 +21,6 @@ from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record
-from ownerd.core.service import Narrowing
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, statement_values, token_statement
 from ownerd.core.vault import Vault
@@ -266,7 +265,7 @@ def listing(vault: Vault, present: Mapping[str, str]) -> dict[str, Json]:
 async def confirm(session: Session, act: Act, statement: Statement, verb: str) -> None:
     """Show a statement until the owner decides."""
 
-    def text(_narrowing: Narrowing, _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+    def text(_without: frozenset[str], _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
         return str(statement["rendered"]["text"])
 
     await session.desk.confirm(act, text, verb)
