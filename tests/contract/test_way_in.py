@@ -1,4 +1,7 @@
-"""One contract for every way into a vault: it opens what it set up, proves itself in the ledger, and no more."""
+"""One contract for every way into a vault: it opens what it set up, proves itself in the ledger, and no more.
+
+The tokens among them have a finer one, test_token_port.py; the recovery code is no `TokenPort` and has this alone.
+"""
 
 from __future__ import annotations
 

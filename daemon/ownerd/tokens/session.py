@@ -150,7 +150,7 @@ class Session:
             for start in range(0, len(fitting), size):
                 found = self._preflight_some(fitting[start : start + size])
                 if found is not None:
-                    return found
+                    return self._first_on_token(fitting[start : start + size], found)
             return None
 
     def held(self, credentials: Sequence[TokenCredential]) -> list[TokenCredential]:
@@ -320,6 +320,18 @@ class Session:
                 raise Undecided from error
             raise
         return verify.verify_preflight(answer, client_data_hash, credentials)
+
+    def _first_on_token(
+        self, credentials: Sequence[TokenCredential], found: TokenCredential
+    ) -> TokenCredential:
+        """A token that was enrolled twice answers for whichever it likes (6.2.2); the first of both counts."""
+        while True:
+            earlier = credentials[: credentials.index(found)]
+            alike = [one for one in earlier if one.aaguid == found.aaguid]
+            better = self._preflight_some(alike) if alike else None
+            if better is None:
+                return found
+            found = better
 
     def _creation_extensions(self, *, discoverable: bool) -> dict[str, Any]:
         info = self.info
