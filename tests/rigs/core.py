@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.core.agent import Agent
+from ownerd.core.bargaining import Negotiations
+from ownerd.core.budget import Budget
 from ownerd.core.desk import Desk
 from ownerd.core.ports import MAX_TYPED_BYTES, Job, Progress, Recognised
 from ownerd.core.records import read_entries
@@ -48,6 +50,19 @@ class ManualClock:
     def now_ms(self) -> int:
         self.time += 1
         return self.time
+
+
+class MemoryNotebook:
+    """`Notebook` in memory."""
+
+    def __init__(self) -> None:
+        self.text = b""
+
+    def read(self) -> bytes:
+        return self.text
+
+    def write(self, text: bytes) -> None:
+        self.text = text
 
 
 class FakeToken:
@@ -216,7 +231,17 @@ def make_core(
     fakes = FakeTokens(*(tokens or (FakeToken("A"),)))
     ended: list[bool] = []
     desk = Desk(owner, clock, prompt_seconds=5, wait_seconds=5)
-    session = Session(store, port or fakes, desk, clock, os.urandom, lambda: list(anchors), token_seconds=0)
+    session = Session(
+        store,
+        port or fakes,
+        desk,
+        clock,
+        os.urandom,
+        lambda: list(anchors),
+        Negotiations(clock),
+        Budget(clock, MemoryNotebook()),
+        token_seconds=0,
+    )
     agent = Agent(session, lambda: ended.append(True))
     return CoreRig(agent, session, fakes, owner, clock, store, ended=ended)
 

@@ -75,11 +75,14 @@ def main() -> None:
 
 async def run(config: Config, idle_seconds: int | None) -> int:
     """Serve until locked; returns the exit code. Raises `OwnerdError` when it cannot start."""
-    from ownerd.app.anchors import read_anchors
+    from ownerd.app.anchors import read_anchors, read_attesters
+    from ownerd.app.notebook import RuntimeNotebook
     from ownerd.bus.logind import LoginWatch
     from ownerd.bus.notifications import BusNotifications
     from ownerd.bus.service import BusService as Service
     from ownerd.core.agent import Agent as Core
+    from ownerd.core.bargaining import Negotiations
+    from ownerd.core.budget import Budget
     from ownerd.core.desk import Desk
     from ownerd.core.seal import key_check
     from ownerd.core.session import Session as CoreSession
@@ -114,6 +117,9 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         clock=clock,
         rng=os.urandom,
         anchors=lambda: read_anchors(paths.config_dir() / "trust.d"),
+        attesters=lambda: read_attesters(paths.config_dir() / "trust.d"),
+        negotiations=Negotiations(clock),
+        budget=Budget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json")),
     )
     ended = asyncio.Event()
     agent = Core(session, ended.set)

@@ -13,23 +13,36 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from ownerd.core import disclosure, enrolment, owner, recovery, setup, token_acts, unlocking
-from ownerd.core.desk import CHANGE_PIN, Act
+from ownerd.core import (
+    asker_acts,
+    disclosure,
+    enrolment,
+    owner,
+    receipts,
+    recovery,
+    setup,
+    token_acts,
+    unlocking,
+)
+from ownerd.core.desk import CHANGE_PIN, PRESENT, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import APPROVER
 from ownerd.core.ports import Job
 from ownerd.core.service import CounterOffer, Narrowing, Pending, Released, Status, Wishes
 from ownerd.core.session import DeskUi, Session
+from ownerd.core.shared import Shared, request_key
+from ownerd.core.statement import app_label
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
-from ownerd.model.errors import Cancelled, InternalError, NotFound, NotSupported, OwnerdError
+from ownerd.model.encoding import Json
+from ownerd.model.errors import Cancelled, Dismissed, InternalError, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
-_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq"})
+_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq", "request"})
 _CHANGE: Final = frozenset(
-    {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id"}
+    {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"}
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
 _NO_WISHES: Final = Wishes()
@@ -47,6 +60,8 @@ class Agent:
         self._ending: asyncio.Task[None] | None = None
         self._last_use_ms = session.clock.now_ms()
         self._enrolled = 0
+        self._shared: Shared[Released | CounterOffer] = Shared()
+        self._undelivered: set[int] = set()
 
     async def start(self) -> None:
         """Load the ledger's tail; the vault stays locked. Raises `StorageError`, `LedgerError`."""
@@ -85,15 +100,13 @@ class Agent:
 
     def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
         """Bring a waiting act's prompt to ``terminal``."""
-        if narrowing.retention_days is not None or narrowing.grant is not None:
-            raise NotSupported("terms and grants cannot be changed from elsewhere")
-        self._session.desk.approve(pending_id, terminal, sorted(narrowing.without))
+        self._session.desk.approve(pending_id, terminal, narrowing)
 
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
-        """Refuse a waiting act."""
-        if today:
-            raise NotSupported("a request is refused for itself alone")
-        self._session.desk.refuse(pending_id)
+        """Refuse a waiting act; with ``today`` all that its app asks until midnight."""
+        act = self._session.desk.refuse(pending_id)
+        if today and not act.own:
+            self._session.budget.refuse_today(act.caller)
 
     def watch(self, terminal: Terminal | None) -> None:
         """Lend a terminal to prompts."""
@@ -110,26 +123,41 @@ class Agent:
     async def present(
         self, caller: Caller, request: str, job: Job, wishes: Wishes = _NO_WISHES
     ) -> Released | CounterOffer:
-        """Steps 3 to 10 of a disclosure."""
-        if wishes.negotiation is not None:
-            raise NotFound("no such negotiation")
-        async with self._act("present", caller, job) as act:
-            return await disclosure.present(self._session, act, request)
+        """Steps 3 to 10 of a disclosure. The same request again, of the same connection, joins the first."""
+
+        async def work() -> Released | CounterOffer:
+            async with self._act(PRESENT, caller, job) as act:
+                try:
+                    outcome = await disclosure.present(self._session, act, request, wishes)
+                except Dismissed:
+                    self._session.budget.refused(caller)
+                    raise
+            if isinstance(outcome, Released):
+                self._undelivered.add(outcome.entry)
+            return outcome
+
+        return await self._shared.run(request_key(caller, request, wishes), work)
 
     async def end_negotiation(self, caller: Caller, negotiation: str) -> None:
         """End a negotiation of the caller's. Raises `NotFound`."""
-        del caller, negotiation
-        raise NotFound("no such negotiation")
+        journal = self._session.require_journal()
+        ended = self._session.negotiations.end(caller.bus_name, negotiation)
+        if ended.entries and journal.has_keys:
+            values: dict[str, Json] = {"app": app_label(caller), "rounds": list(ended.entries)}
+            facts = {"error": Cancelled("").id}
+            await journal.append(journal.draft(Kind.REFUSED, values, facts))
 
     async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
         """Record what a provider returned."""
-        del caller, sealed, job
-        raise NotSupported("what a provider returns is not recorded")
+        async with self._act("receive", caller, job) as act:
+            return await receipts.receive(self._session, act, sealed, self._key)
 
     async def delivered(self, released: Released) -> None:
         """Step 11: the response was handed to the bus."""
         journal = self._session.require_journal()
-        await journal.append(journal.draft(Kind.DELIVERED, {}, {"entry": released.entry}))
+        if released.entry in self._undelivered:
+            self._undelivered.discard(released.entry)
+            await journal.append(journal.draft(Kind.DELIVERED, {}, {"entry": released.entry}))
 
     async def setup(self, caller: Caller, sealed: str, job: Job) -> str:
         """Make the vault and enrol the first token."""
@@ -168,6 +196,8 @@ class Agent:
             await unlocking.unlock(self._session, act)
             if message.members.get("change") in token_acts.CHANGES:
                 return message.answer(await token_acts.change(self._session, act, message))
+            if message.members.get("change") in asker_acts.CHANGES:
+                return message.answer(await asker_acts.change(self._session, act, message))
             return await owner.change(self._session, act, message)
 
     async def recover(self, caller: Caller, sealed: str, job: Job) -> str:

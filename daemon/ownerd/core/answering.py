@@ -36,6 +36,8 @@ AskKey = tuple[tuple[PathElement, ...], tuple[tuple[str, str | int | bool], ...]
 
 def ask_key(asked: ClaimQuery) -> AskKey:
     """What is asked, whoever asks it and under which id; True and 1 differ, as in JSON."""
+    if not asked.values:
+        return asked.path, ()
     return asked.path, tuple((type(value).__name__, value) for value in asked.values)
 
 
@@ -81,16 +83,13 @@ class Answers:
         self._today = today
         self._without = frozenset(without)
         self._known: dict[str, Outcome] = {}
-        self._members: dict[str, list[str]] = {}
-        for name in sorted(claims, key=lambda one: (_ORDER.get(one, len(_ORDER)), one)):
-            for end in (at for at, character in enumerate(name) if character == "."):
-                self._members.setdefault(name[:end], []).append(name)
 
     def answer(self, asked: ClaimQuery) -> tuple[Outcome, ...]:
         """One outcome, or one for each held member of what is asked as a whole."""
         name, inner = self._locate(asked.path)
-        if not inner and name not in self._claims and name in self._members:
-            outcomes = tuple(map(self._outcome, self._members[name]))
+        members = self._members(name) if not inner and name not in self._claims else []
+        if members:
+            outcomes = tuple(map(self._outcome, members))
             # No text is equal to an object: values cannot be met here.
             return tuple(map(_missing, outcomes)) if asked.values else outcomes
         outcome = self._outcome(name)
@@ -98,6 +97,11 @@ class Answers:
         if claim is not None and claim.instead_of is None and not _fits(claim.value, inner, asked.values):
             outcome = _missing(outcome)
         return (outcome,)
+
+    def _members(self, name: str) -> list[str]:
+        """Names of what is held of ``name``, in the order of the table of claims."""
+        held = [one for one in self._claims if one.startswith(f"{name}.")]
+        return sorted(held, key=lambda one: (_ORDER.get(one, len(_ORDER)), one))
 
     def _locate(self, path: tuple[PathElement, ...]) -> tuple[str, tuple[PathElement, ...]]:
         """Name of the claim that ``path`` is about, and what selects inside its value."""

@@ -7,15 +7,16 @@ callers for the text: it is rendered from the statement that will be signed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ownerd.core import wording
 from ownerd.core.cancelling import end, unless_refused
 from ownerd.core.ports import PIN_TRIES_AT_RISK, Clock, Job, PromptPort, Typed
-from ownerd.core.service import Pending
+from ownerd.core.service import Narrowing, Pending
+from ownerd.core.turns import Turns
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json
@@ -38,6 +39,8 @@ WAIT_SECONDS: Final = 600.0
 MAX_WAITING: Final = 64
 NEW_PIN_ROUNDS: Final = 3
 CHANGE_PIN: Final = wording.CHANGE_PIN
+PRESENT: Final = "present"
+NO_NARROWING: Final = Narrowing()
 
 
 @dataclass(slots=True, eq=False)
@@ -55,14 +58,20 @@ class Act:
     since: str
     state: str = ""
     terminal: Terminal | None = None
-    without: frozenset[str] = frozenset()
+    narrowing: Narrowing = NO_NARROWING
     refused: bool = False
+    has_turn: bool = False
     purpose: str = ""
     agreed: bool = False
     operations: wording.Operations = field(default_factory=wording.Operations)
     notes: dict[str, Json] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     refusal: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def own(self) -> bool:
+        """Whether the owner's tool asks, and not an app."""
+        return self.kind != PRESENT
 
     def report(self, state: Progress, **details: str | int) -> None:
         """Say what this act waits for, before it waits."""
@@ -87,7 +96,7 @@ class Desk:
         self._wait_seconds = wait_seconds
         self._acts: dict[str, Act] = {}
         self._count = 0
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._watching: Terminal | None = None
         self._watching_values = False
 
@@ -114,19 +123,20 @@ class Desk:
             for act in self._acts.values()
         ]
 
-    def approve(self, act_id: str, terminal: Terminal | None, without: Sequence[str]) -> None:
-        """Show the act's prompt on ``terminal``, minus ``without``. Raises `NotFound`."""
+    def approve(self, act_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+        """Show the act's prompt on ``terminal``, changed by ``narrowing``. Raises `NotFound`."""
         act = self._find(act_id)
         act.terminal = terminal or act.terminal
-        act.without = frozenset(without)
+        act.narrowing = narrowing
         act.changed.set()
 
-    def refuse(self, act_id: str) -> None:
-        """Refuse the act. Raises `NotFound`."""
+    def refuse(self, act_id: str) -> Act:
+        """Refuse the act, and return it. Raises `NotFound`."""
         act = self._find(act_id)
         act.refused = True
         act.changed.set()
         act.refusal.set()
+        return act
 
     def watch(self, terminal: Terminal | None) -> None:
         """Lend a terminal to all prompts that have none; values are not shown there before `show_values`."""
@@ -153,23 +163,32 @@ class Desk:
     async def turn(self, act: Act) -> AsyncIterator[None]:
         """Hold the one prompt and the one touch. Raises `TimedOut`, `Dismissed` while waiting for it."""
         act.report(Progress.WAITING_FOR_OWNER)
-        acquired = asyncio.ensure_future(self._turn.acquire())
+        await self._take_turn(act)
+        try:
+            yield
+        finally:
+            self._end_turn(act)
+
+    async def _take_turn(self, act: Act) -> None:
+        acquired = asyncio.ensure_future(self._turns.acquire(own=act.own))
         try:
             await self._until(act, acquired)
         except BaseException:
             # Cancelled in the very moment in which the turn came: give it back, or nobody ever gets it.
             if acquired.done() and not acquired.cancelled():
-                self._turn.release()
+                self._turns.release()
             raise
-        try:
-            yield
-        finally:
-            self._turn.release()
+        act.has_turn = True
 
-    async def confirm(
-        self, act: Act, text: Callable[[frozenset[str], bool], str], verb: str = "Approve"
-    ) -> None:
-        """Show ``text(act.without, values_shown)`` until the owner decides; anew when the owner narrows.
+    def _end_turn(self, act: Act) -> None:
+        if act.has_turn:
+            act.has_turn = False
+            self._turns.release()
+
+    async def confirm(self, act: Act, text: Callable[[Narrowing, bool], str], verb: str = "Approve") -> None:
+        """Show ``text(act.narrowing, values_shown)`` until the owner decides; anew when the owner narrows.
+
+        An app's prompt gives way to an act of the owner's own.
 
         Raises `Dismissed` when refused, `TimedOut`.
         """
@@ -180,15 +199,16 @@ class Desk:
             prompt = asyncio.ensure_future(
                 self._prompts.confirm(
                     terminal,
-                    description=text(act.without, self._may_show_values(act, terminal)),
+                    description=text(act.narrowing, self._may_show_values(act, terminal)),
                     approve_label=verb,
                     refuse_label="Refuse",
                     timeout_seconds=self._prompt_seconds,
                 )
             )
             changed = asyncio.ensure_future(act.changed.wait())
+            wanted = asyncio.ensure_future(_never() if act.own else self._turns.wanted.wait())
             try:
-                await asyncio.wait({prompt, changed}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({prompt, changed, wanted}, return_when=asyncio.FIRST_COMPLETED)
                 if prompt.done():
                     if prompt.result():
                         act.agreed = True
@@ -197,7 +217,12 @@ class Desk:
             finally:
                 await end(prompt)
                 await end(changed)
+                await end(wanted)
             self._require_standing(act)
+            if not act.own and self._turns.wanted.is_set():
+                self._end_turn(act)
+                act.report(Progress.WAITING_FOR_OWNER)
+                await self._take_turn(act)
 
     async def pin(self, act: Act, token: TokenInfo) -> Secret:
         """Ask for a token's PIN, saying how many tries are left. Raises `PinAtRisk` instead when few are.
@@ -208,7 +233,7 @@ class Desk:
             if act.kind != CHANGE_PIN:
                 raise PinAtRisk(tries_left=token.pin_tries)
             risk = wording.risk(token.name, token.pin_tries)
-            await self.confirm(act, lambda _without, _shown: risk, "Go on")
+            await self.confirm(act, lambda _narrowing, _shown: risk, "Go on")
         tries = "" if token.pin_tries is None else f"\n{wording.tries(token.pin_tries)} left."
         return await self._ask_pin(act, token, f"PIN of {token.name}, to {_what_for(act, token)}.{tries}")
 
@@ -314,7 +339,7 @@ class Desk:
             act.report(Progress.WAITING_FOR_TERMINAL)
             await self._until(act, asyncio.ensure_future(act.changed.wait()))
 
-    async def _until(self, act: Act, work: asyncio.Future[Literal[True]]) -> None:
+    async def _until(self, act: Act, work: asyncio.Future[Any]) -> None:
         """Await ``work``, at most the waiting time, ending early when the act is refused."""
         deadline = asyncio.get_running_loop().time() + self._wait_seconds
         try:
@@ -341,3 +366,8 @@ class Desk:
 
 def _what_for(act: Act, token: TokenInfo) -> str:
     return act.operations.describe(wording.purpose(act.kind, act.purpose, agreed=act.agreed), token)
+
+
+async def _never() -> Literal[True]:
+    """Wait until cancelled: the owner's own prompts give way to nobody."""
+    return await asyncio.Event().wait()

@@ -1,258 +1,254 @@
 """One disclosure, steps 3 to 12 of DESIGN section 4 (docs/ARCHITECTURE.md has the same numbers).
 
-Owns the order: nothing leaves before its entry is durable, and nothing is signed that was not shown.
+Owns the order: nothing leaves before its entry is durable, and nothing is signed that was not shown, but under a
+grant that a touch made.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import datetime as dt
+from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric import ec
+import rfc8785
 
-from ownerd.core import provider_keys as keys
-from ownerd.core import recovery_code
+from ownerd.core import admission, grants, login
+from ownerd.core.bargaining import Negotiation
 from ownerd.core.desk import Act
-from ownerd.core.keyslot import Enrolled, Keyslot
+from ownerd.core.grants import GrantPlan, make_grant_plan, signed_grant
+from ownerd.core.holder import Holder, changes, find_opening, holder_for
+from ownerd.core.known import provider_value
 from ownerd.core.negotiation import negotiate
+from ownerd.core.plan import Plan, entry_values, make_plan, response_members, without_values
 from ownerd.core.ports import Record
-from ownerd.core.provider_keys import KeyCopy
-from ownerd.core.service import Released
+from ownerd.core.service import CounterOffer, Narrowing, Released, Wishes
 from ownerd.core.session import Session
-from ownerd.core.statement import Statement, app_label, disclosure_statement
-from ownerd.core.vault import ID_BYTES, KnownProvider, Vault
-from ownerd.credential.did import did_jwk
-from ownerd.credential.jwe import public_members
-from ownerd.credential.presentation import Prepared, build_response, finish, prepare
-from ownerd.credential.request_object import read_request
-from ownerd.model.claim import claim_path
+from ownerd.core.statement import Situation, offer_statement
+from ownerd.core.vault import Vault
+from ownerd.credential.presentation import build_response, finish
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import NotAllowed, TokenMissing
+from ownerd.model.errors import NotAllowed
 from ownerd.model.names import Kind, Progress
-from ownerd.model.offer import Offer
-from ownerd.model.request import Provider, Request, Trust
-from ownerd.model.token import SecretHandle, TokenAnswer
+from ownerd.model.offer import KnownAsker, Offer
+from ownerd.model.policy import GrantLimits
+from ownerd.model.request import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """The key that will sign: of a provider known before, new for this one, or one-time (not stored)."""
+class _Case:
+    """One request while it is answered."""
 
-    provider: KnownProvider | None
-    new_key: ec.EllipticCurvePrivateKey | None
-    public_jwk: dict[str, Json]
-    stored: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would leave if the owner approved now."""
-
-    offer: Offer
-    prepared: Prepared
-    statement: Statement
+    session: Session
+    act: Act
+    request: Request
+    wishes: Wishes
+    alarms: tuple[str, ...]
+    negotiation: Negotiation | None
 
 
-async def present(session: Session, act: Act, text: str) -> Released:
-    """Carry a request from its bytes to the durable entry (steps 3 to 10)."""
-    journal = session.require_journal()
+async def present(session: Session, act: Act, text: str, wishes: Wishes) -> Released | CounterOffer:
+    """Carry a request from its bytes to the durable entry (steps 3 to 10), or to a counter-offer."""
     # 3. Bytes become a verified request, or an error.
-    request = read_request(text, anchors=session.anchors(), now_ms=journal.now_ms())
+    request = admission.read(session, text)
     act.notes |= {"provider": provider_value(request.provider), "request": format_b64u(request.digest)}
     # 5. A locked vault: the request waits, and its app and its owner are told.
+    waited = False
     if session.vault is None:
+        session.budget.admit(act.caller)
         act.report(Progress.WAITING_FOR_UNLOCK)
         await session.desk.notify_waiting(act)
         await session.desk.wait_for(act, session.unlocked, Progress.WAITING_FOR_UNLOCK)
         # It may have expired meanwhile.
-        request = read_request(text, anchors=session.anchors(), now_ms=journal.now_ms())
+        request = admission.read(session, text)
+        waited = True
     vault = session.require_vault()
+    alarms = admission.judge(vault, request)
+    if not wishes.ask and grants.may_have_grant(request, act.caller):
+        released = await _repeat(session, act, vault, request)
+        if released is not None:
+            return released
+    if not waited:
+        session.budget.admit(act.caller)
+    negotiation = session.negotiations.join(wishes, act.caller.bus_name, request)
+    case = _Case(session, act, request, wishes, alarms, negotiation)
     async with session.desk.turn(act):
-        holder = _holder(vault, request)
-        # 4. and 6. The offer, shown until the owner approves it or refuses; narrowing makes a new one.
-        plan = await _decide(session, act, vault, request, holder)
-        # 7. and 8. One touch signs the statement and opens this provider's key.
-        keyslot = await session.locate(act, _able(vault, holder))
-        handles, copy = _handles(session, vault, holder, keyslot)
-        draft = journal.draft(Kind.DISCLOSURE, _values(plan, act))
-        answer = await session.touch(act, keyslot, draft.challenge, handles)
-        key = _signing_key(holder, copy, keyslot, answer)
-        # 9. Sign and encrypt exactly what was shown.
-        presentation = finish(plan.prepared, key)
-        response = build_response(request, {request.query.credentials[0].id: presentation})
-        # 10. Durable before anything leaves.
-        act.report(Progress.RECORDING)
-        put = _changes(session, vault, request, holder, key, (keyslot, handles, answer), draft.core.time)
-        outcome: dict[str, Json] = {"presentation": presentation, "response": response}
-        entry = await journal.append(
-            draft, approval=answer.approval, outcome=outcome, put=put, apply=vault.apply
-        )
+        # Whoever waited may find the vault under new keys.
+        vault = session.require_vault()
+        if admission.needs_pin(vault, request):
+            await admission.accept_key(session, act, vault, request, alarms)
+        if request.login:
+            return await login.sign_in(session, act, vault, request, alarms)
+        return await _answer(case, vault)
+
+
+async def _repeat(session: Session, act: Act, vault: Vault, request: Request) -> Released | None:
+    """Serve a live grant without asking (step 5); None where there is none, or a value has changed."""
+    provider = vault.provider_for(request.provider.client_id, request.provider.trust)
+    if provider is None or not vault.grants or admission.needs_pin(vault, request):
+        return None
+    await grants.end_expired(session, vault)
+    asker = KnownAsker(new=False, got=provider.got, tag=provider.tag)
+    offer = negotiate(request, vault.claims, vault.policy, asker, today=_today(session))
+    found = grants.find_grant(vault, provider, offer)
+    if found is None or not found[1]:
+        return None
+    return await grants.repeat(session, act, provider, found[0], offer)
+
+
+async def _answer(case: _Case, vault: Vault) -> Released | CounterOffer:
+    session, negotiation = case.session, case.negotiation
+    holder = holder_for(vault, case.request.provider, session.rng)
+    # 4. The offer; where a rule of the owner's changes what was asked, an app that bargains decides first.
+    offer = _offer(case, vault, holder, Narrowing())
+    if negotiation is not None and offer.differs and not negotiation.is_agreed(offer):
+        return await _counter(case, vault, holder, negotiation, offer)
+    # 6. Shown until the owner approves it or refuses; narrowing makes a new one.
+    plan = await _decide(case, vault, holder)
+    if negotiation is not None and plan.offer.differs and not negotiation.is_agreed(plan.offer):
+        return await _counter(case, vault, holder, negotiation, plan.offer)
+    if isinstance(plan, GrantPlan):
+        released = await _grant(case, vault, holder, plan)
+    else:
+        released = await _disclose(case, vault, holder, plan)
+    session.budget.approved(case.act.caller)
+    session.negotiations.drop(negotiation)
+    return released
+
+
+async def _disclose(case: _Case, vault: Vault, holder: Holder, plan: Plan) -> Released:
+    session, act, request = case.session, case.act, case.request
+    journal = session.require_journal()
+    # 7. and 8. One touch signs the statement and opens this provider's key.
+    opening = await find_opening(session, act, vault, holder)
+    draft = journal.draft(Kind.DISCLOSURE, entry_values(plan.statement, plan.offer, act))
+    opened = opening.finish(await session.touch(act, opening.token, draft.challenge, opening.handles))
+    # 9. Sign and encrypt exactly what was shown.
+    presentations = {query_id: finish(one, opened.key) for query_id, one in plan.prepared.items()}
+    members = response_members(holder.known, plan.owner_terms)
+    response = build_response(request, presentations, members)
+    # 10. Durable before anything leaves.
+    act.report(Progress.RECORDING)
+    put = changes(vault, holder, request.provider, opened, plan.offer.claims, draft.core.time, session.rng)
+    outcome: dict[str, Json] = {"presentation": presentations, "response": response}
+    entry = await journal.append(
+        draft, approval=opened.answer.approval, outcome=outcome, put=put, apply=vault.apply
+    )
     return Released(response, entry)
 
 
-def provider_value(provider: Provider) -> dict[str, Json]:
-    """A provider as ledger openings name it."""
-    return {
-        "trust": provider.trust.value,
-        "client_id": provider.client_id,
-        "name": provider.name,
-        "key": provider.key_thumbprint,
-        "anchor": provider.anchor,
-    }
+async def _grant(case: _Case, vault: Vault, holder: Holder, plan: GrantPlan) -> Released:
+    """One touch makes the grant; what was asked now is its first use."""
+    session, act, provider = case.session, case.act, case.request.provider
+    journal = session.require_journal()
+    assert holder.id is not None, "a grant is for a provider that has a key"
+    provider_id = holder.id
+    opening = await find_opening(session, act, vault, holder)
+    draft = journal.draft(Kind.GRANT, entry_values(plan.statement, plan.offer, act), plan.facts)
+    act.purpose = "approve a disclosure and its repeats"
+    opened = opening.finish(await session.touch(act, opening.token, draft.challenge, opening.handles))
+    act.report(Progress.RECORDING)
+    before = [one for one in vault.grants.values() if one.provider_id == provider_id]
+    put = changes(vault, holder, provider, opened, plan.offer.claims, draft.core.time, session.rng)
+
+    def records(entry: int) -> list[Record]:
+        made = signed_grant(plan, entry, provider_id, opened.key, draft.core.time)
+        return [*put, vault.grant_record(made)]
+
+    entry = await journal.append(draft, approval=opened.answer.approval, put=records, apply=vault.apply)
+    for old in before:
+        if old.terms == grants.terms_digest(plan.offer) and old.claims.keys() <= {
+            c.name for c in plan.offer.claims
+        }:
+            await grants.end_grant(session, vault, old, {"reason": "another one takes its place"})
+    released = await grants.repeat(
+        session, act, vault.providers[provider_id], vault.grants[str(entry)], plan.offer
+    )
+    if released is None:
+        raise NotAllowed("the grant is over before its first use")
+    return released
 
 
-def _holder(vault: Vault, request: Request) -> Holder:
-    provider = request.provider
-    if provider.trust is Trust.CLAIMED:
-        key = keys.new_private_key()
-        return Holder(None, key, public_members(key), stored=False)
-    known = vault.provider_for(provider.client_id, provider.trust)
-    if known is not None:
-        return Holder(known, None, known.public_jwk, stored=True)
-    key = keys.new_private_key()
-    return Holder(None, key, public_members(key), stored=True)
+def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing) -> Offer:
+    return negotiate(
+        case.request,
+        vault.claims,
+        vault.policy,
+        holder.asker,
+        today=_today(case.session),
+        without=narrowing.without,
+        retention_days=narrowing.retention_days,
+    )
 
 
-async def _decide(session: Session, act: Act, vault: Vault, request: Request, holder: Holder) -> Plan:
-    plans: list[Plan] = []
+async def _decide(case: _Case, vault: Vault, holder: Holder) -> Plan | GrantPlan:
+    plans: list[Plan | GrantPlan] = []
 
-    def text(without: frozenset[str], values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
-        plans.append(_plan(session, act, vault, request, holder, without, values_shown=values_shown))
+    def text(narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+        plans.append(_plan(case, vault, holder, narrowing, values_shown=values_shown))
         return str(plans[-1].statement["rendered"]["text"])
 
-    await session.desk.confirm(act, text)
+    await case.session.desk.confirm(case.act, text)
     return plans[-1]
 
 
 def _plan(
-    session: Session,
-    act: Act,
-    vault: Vault,
-    request: Request,
-    holder: Holder,
-    without: frozenset[str],
-    *,
-    values_shown: bool,
-) -> Plan:
-    now_ms = session.require_journal().now_ms()
-    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
-    offer = negotiate(request, vault.claims, today=today, without=without)
-    if not offer.claims:
+    case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing, *, values_shown: bool
+) -> Plan | GrantPlan:
+    session = case.session
+    offer = _offer(case, vault, holder, narrowing)
+    if not offer.credentials:
         # Said in the same words whether nothing is in the vault or all is held back: the app learns neither.
         raise NotAllowed("nothing is released")
-    prepared = prepare(
-        [(claim_path(claim.name), claim.value) for claim in offer.claims],
-        request,
-        holder_jwk=holder.public_jwk,
-        issued_at=now_ms // 1000,
-        rng=session.rng,
-    )
-    anchor = request.provider.anchor
-    statement = disclosure_statement(
-        offer,
-        prepared,
-        act.caller,
-        new_provider=holder.provider is None,
+    now_ms = session.require_journal().now_ms()
+    situation = _situation(case, vault, holder, values_shown=values_shown)
+    limits = _limits(case, vault, holder, offer, narrowing)
+    if limits is not None:
+        return make_grant_plan(offer, holder, limits, situation, now_ms, session.rng)
+    return make_plan(offer, holder, situation, now_ms, session.rng)
+
+
+def _limits(
+    case: _Case, vault: Vault, holder: Holder, offer: Offer, narrowing: Narrowing
+) -> GrantLimits | None:
+    """How far a grant would go: as the owner says now, as a rule says, or as the one that is renewed."""
+    if narrowing.grant is not None:
+        grants.require_eligible(case.request, case.act.caller)
+        return narrowing.grant
+    if case.wishes.ask or not offer.claims or not grants.may_have_grant(case.request, case.act.caller):
+        return None
+    if offer.grant is not None or holder.known is None:
+        return offer.grant
+    renewed = grants.find_grant(vault, holder.known, offer)
+    return None if renewed is None else renewed[0].limits
+
+
+def _situation(case: _Case, vault: Vault, holder: Holder, *, values_shown: bool) -> Situation:
+    anchor = case.request.provider.anchor
+    return Situation(
+        case.act.caller,
+        new_provider=holder.known is None,
         new_anchor=anchor is not None and anchor not in vault.anchors,
+        alarms=case.alarms,
+        rounds=() if case.negotiation is None else tuple(case.negotiation.entries),
         values_shown=values_shown,
     )
-    return Plan(offer, prepared, statement)
 
 
-def _values(plan: Plan, act: Act) -> dict[str, Json]:
-    values: dict[str, Json] = {
-        "statement": plan.statement,
-        "app": app_label(act.caller),
-        "purpose": plan.offer.request.purpose,
-        **act.notes,
-    }
-    for index, claim in enumerate(plan.offer.claims):
-        values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}
-    return values
+async def _counter(
+    case: _Case, vault: Vault, holder: Holder, negotiation: Negotiation, offer: Offer
+) -> CounterOffer:
+    """Record and return a counter-offer; no value is in it."""
+    journal, act = case.session.require_journal(), case.act
+    document = case.session.negotiations.counter(negotiation, offer)
+    bare = without_values(offer)
+    situation = _situation(case, vault, holder, values_shown=False)
+    statement = offer_statement(Kind.OFFER.value, bare, situation, {}, document=document)
+    act.report(Progress.RECORDING)
+    entry = await journal.append(journal.draft(Kind.OFFER, entry_values(statement, bare, act)))
+    negotiation.entries.append(entry)
+    negotiation.offered = offer.request.digest, negotiation.digest_of(offer)
+    return CounterOffer(negotiation.id, rfc8785.dumps(document).decode(), entry)
 
 
-def _able(vault: Vault, holder: Holder) -> dict[str, Enrolled]:
-    """Who may approve, in the order in which they are looked for: who has this provider's key goes first."""
-    if holder.provider is None:
-        return vault.enrolled
-    provider = holder.provider.id
-    return dict(sorted(vault.enrolled.items(), key=lambda one: f"{provider}/{one[0]}" not in vault.copies))
-
-
-def _handles(
-    session: Session, vault: Vault, holder: Holder, keyslot: Enrolled
-) -> tuple[list[SecretHandle], KeyCopy | None]:
-    """What the touch asks of the token: nothing for a one-time key, else one provider's salt.
-
-    A token that only signs approves the first disclosure: the new key is sealed to all that open.
-    """
-    if not holder.stored:
-        return [], None
-    if not isinstance(keyslot, Keyslot):
-        if holder.provider is not None:
-            raise TokenMissing(
-                "the token that is present only signs; this provider's key needs one that opens"
-            )
-        return [], None
-    copy = None
-    if holder.provider is not None:
-        copy = vault.copies.get(f"{holder.provider.id}/{keyslot.id}")
-        if copy is None:
-            raise TokenMissing("the token that is present does not hold this provider's key yet")
-    return keys.handles_for(copy, keyslot, session.rng), copy
-
-
-def _signing_key(
-    holder: Holder, copy: KeyCopy | None, keyslot: Enrolled, answer: TokenAnswer
-) -> ec.EllipticCurvePrivateKey:
-    if holder.new_key is not None:
-        return holder.new_key
-    if copy is None or not isinstance(keyslot, Keyslot):
-        raise TokenMissing("the token that is present does not hold this provider's key yet")
-    return keys.open_key(copy, keyslot, answer.secrets)
-
-
-def _changes(
-    session: Session,
-    vault: Vault,
-    request: Request,
-    holder: Holder,
-    key: ec.EllipticCurvePrivateKey,
-    touch: tuple[Enrolled, list[SecretHandle], TokenAnswer],
-    time: str,
-) -> list[Record]:
-    """Records that change with this disclosure: provider, its key's copies, a new trust anchor."""
-    anchor = request.provider.anchor
-    put = [] if anchor is None or anchor in vault.anchors else [vault.anchor_record(anchor)]
-    if not holder.stored:
-        return put
-    if holder.provider is None:
-        provider = KnownProvider(
-            id=session.rng(ID_BYTES).hex(),
-            client_id=request.provider.client_id,
-            trust=request.provider.trust,
-            name=request.provider.name,
-            public_jwk=holder.public_jwk,
-            did=did_jwk(holder.public_jwk),
-            since=time,
-            last=time,
-            disclosures=1,
-        )
-    else:
-        provider = replace(holder.provider, last=time, disclosures=holder.provider.disclosures + 1)
-    put.append(vault.provider_record(provider))
-    if vault.recovery is not None and f"{provider.id}/{recovery_code.ID}" not in vault.copies:
-        spare = keys.copy_transfer(provider.id, recovery_code.ID, vault.recovery.public, key)
-        put.append(vault.copy_record(spare))
-    present_keyslot, handles, answer = touch
-    for keyslot in vault.keyslots.values():
-        copy = vault.copies.get(f"{provider.id}/{keyslot.id}")
-        if keyslot.id == present_keyslot.id:
-            if copy is None or copy.handle is None:
-                salt, secret = handles[-1].salt, answer.secrets[-1]
-                fresh = keys.copy_direct(provider.id, keyslot.id, key, salt, secret, session.rng)
-                put.append(vault.copy_record(fresh))
-        elif copy is None:
-            waiting = keys.copy_transfer(provider.id, keyslot.id, keyslot.transfer.public, key)
-            put.append(vault.copy_record(waiting))
-    return put
+def _today(session: Session) -> dt.date:
+    """The owner's day, for ages."""
+    return dt.datetime.fromtimestamp(session.require_journal().now_ms() / 1000).astimezone().date()

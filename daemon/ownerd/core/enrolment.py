@@ -21,6 +21,7 @@ from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record
+from ownerd.core.service import Narrowing
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, statement_values, token_statement
 from ownerd.core.vault import Vault
@@ -69,6 +70,7 @@ async def add(session: Session, act: Act, tool: str, choice: Choice, *, name: st
     info: dict[str, Json] = {"id": chosen.id, "name": name or chosen.name, "software": chosen.software}
     statement = token_statement("token-enrolled", act.caller, tool, info)
     async with session.desk.turn(act):
+        session.require_same(vault)
         await confirm(session, act, statement, "Enrol")
         credential = await make_credential(session, act, choice, vault.enrolled.values())
         if credential.id in vault.enrolled:
@@ -151,6 +153,7 @@ async def rename(session: Session, act: Act, tool: str, token_id: str, name: str
     named = replace(token, credential=replace(token.credential, name=_require_name(name)))
     statement = token_statement("token-named", act.caller, tool, shown(token.credential), name=name)
     async with session.desk.turn(act):
+        session.require_same(vault)
         await confirm(session, act, statement, "Yes, rename")
         approver = await session.locate(act, vault.enrolled)
         values = statement_values(statement, act.caller)
@@ -171,6 +174,7 @@ async def test(session: Session, act: Act, tool: str, token_id: str) -> dict[str
     handles = [token.slot.handle] if isinstance(token, Keyslot) else []
     act.purpose = "test that it opens the vault" if handles else "test that it signs"
     async with session.desk.turn(act):
+        session.require_same(vault)
         await confirm(session, act, statement, "Test")
         present = await session.locate(act, {token.id: token})
         values = statement_values(statement, act.caller)
@@ -198,6 +202,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
     )
     values = statement_values(statement, act.caller)
     async with session.desk.turn(act):
+        session.require_same(vault)
         await confirm(session, act, statement, "Yes, remove")
         approver = await session.locate(act, staying)
         draft = journal.draft(Kind.TOKEN_REMOVED, values, {"token": token_id})
@@ -265,7 +270,7 @@ def listing(vault: Vault, present: Mapping[str, str]) -> dict[str, Json]:
 async def confirm(session: Session, act: Act, statement: Statement, verb: str) -> None:
     """Show a statement until the owner decides."""
 
-    def text(_without: frozenset[str], _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+    def text(_narrowing: Narrowing, _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
         return str(statement["rendered"]["text"])
 
     await session.desk.confirm(act, text, verb)

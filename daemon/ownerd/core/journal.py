@@ -178,6 +178,9 @@ class Journal:
             if self._frontier.size - draft.core.size > codec.MAX_LAG:
                 raise Busy("the ledger has grown too far since this was shown")
             put = tuple(put(self._frontier.size) if callable(put) else put)
+            if renew is None and any(record.generation < self.index.generation for record in put):
+                # Sealed before the keys were renewed: nobody could open it any more.
+                raise Busy("the vault's keys were renewed meanwhile; ask again")
             index = self.index.after(put, delete)
             row = self._row(draft, approval, outcome, index)
             frontier = self._frontier.copy()

@@ -12,11 +12,13 @@ from typing import Final
 
 import rfc8785
 
+from ownerd.core import grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
 from ownerd.core.records import read_entries
+from ownerd.core.service import Narrowing
 from ownerd.core.session import Session
 from ownerd.core.statement import Statement, change_statement, read_statement, statement_values
-from ownerd.core.vault import KnownProvider, Vault
+from ownerd.core.vault import Vault
 from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, seal_jwe, thumbprint
 from ownerd.model.claim import MAX_VALUE_BYTES, Claim, require_claim_name
 from ownerd.model.clock import format_time
@@ -85,13 +87,18 @@ def _question(
             names = _names(members.get("names"), vault)
             return what, [*names], lambda _s, v: _claims(v, names)
         case "providers":
-            return what, [], lambda _s, v: _providers(v, None)
+            return what, [], _soon(lambda s, v: provider_acts.listing(s, v, None))
         case "provider":
-            wanted = members.get("id")
-            if not isinstance(wanted, str) or wanted not in vault.providers:
-                raise NotFound("no such provider")
+            wanted = provider_acts.require_provider(vault, members.get("id")).id
             # The id that the tool gave, not the name: nobody has touched for names yet.
-            return what, [wanted], lambda _s, v: _providers(v, wanted)
+            return what, [wanted], _soon(lambda s, v: provider_acts.listing(s, v, wanted))
+        case "policy":
+            return what, [], _soon(lambda _s, v: {"policy": v.policy.text})
+        case "grants":
+            return what, [], _soon(grants.listing)
+        case "explain":
+            said = policy_acts.explained(session, vault, members.get("request"))
+            return what, [], _soon(lambda _s, _v: said)
         case "entries" | "entry":
             start, count = _range(session, members, single=what == "entry")
             detail: list[str | int] = [start] if what == "entry" else [f"{start} to {start + count - 1}"]
@@ -144,27 +151,13 @@ async def _claims(vault: Vault, names: list[str]) -> dict[str, Json]:
     }
 
 
-async def _providers(vault: Vault, wanted: str | None) -> dict[str, Json]:
-    return {
-        "providers": [
-            _provider(provider)
-            for provider in sorted(vault.providers.values(), key=lambda one: one.since)
-            if wanted in (None, provider.id)
-        ]
-    }
+def _soon(answer: Callable[[Session, Vault], dict[str, Json]]) -> _Answer:
+    """An answer that needs no waiting."""
 
+    async def now(session: Session, vault: Vault) -> dict[str, Json]:
+        return answer(session, vault)
 
-def _provider(provider: KnownProvider) -> dict[str, Json]:
-    return {
-        "id": provider.id,
-        "client_id": provider.client_id,
-        "name": provider.name,
-        "trust": provider.trust.value,
-        "since": provider.since,
-        "last": provider.last,
-        "did": provider.did,
-        "disclosures": provider.disclosures,
-    }
+    return now
 
 
 # -- changing --
@@ -229,11 +222,12 @@ async def _approved(
     journal, vault = session.require_journal(), session.require_vault()
     statements: list[Statement] = []
 
-    def text(_without: frozenset[str], values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+    def text(_narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
         statements.append(describe(values_shown))
         return str(statements[-1]["rendered"]["text"])
 
     async with session.desk.turn(act):
+        session.require_same(vault)
         await session.desk.confirm(act, text, verb)
         token = await session.locate(act, vault.enrolled)
         statement = statements[-1]

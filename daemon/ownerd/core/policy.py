@@ -89,7 +89,10 @@ def applicable(policy: Policy, provider: Provider, purposes: Collection[str]) ->
     Without a stated purpose the rules that name one are about nobody.
     """
     rules = [rule for rule in policy.rules if _is_about(rule, provider)]
-    return Prepared(tuple(_table(rules, purpose) for purpose in dict.fromkeys(purposes) or (None,)))
+    named = {rule.purpose for rule in rules}
+    # Purposes that no rule names are all judged alike.
+    distinct = dict.fromkeys(purpose if purpose in named else None for purpose in purposes) or (None,)
+    return Prepared(tuple(_table(rules, purpose) for purpose in distinct))
 
 
 def decide(policy: Policy, provider: Provider, purposes: Collection[str], claim: str) -> Decision:

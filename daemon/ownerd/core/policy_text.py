@@ -49,7 +49,7 @@ from ownerd.model.terms import PURPOSES, Terms
 
 VERSION: Final = 1
 MAX_TEXT_BYTES: Final = 64 * 1024
-MAX_LINE_CHARS: Final = 4096  # a dotted key costs the square of its parts
+MAX_LINE_CHARS: Final = 1024  # a dotted key costs the square of its parts
 MAX_RULES: Final = 500
 MAX_MAILBOX_CHARS: Final = (
     40  # a local part has 64 at most, and the tag is still to come (RFC 5321, 4.5.3.1.1)
@@ -92,7 +92,9 @@ def _toml(text: str) -> Json:
     if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
         raise InvalidArgument(f"the policy is larger than {MAX_TEXT_BYTES} bytes")
     lines = text.replace("\r\n", "\n")
-    if not is_plain(lines.replace("\t", " "), newlines=True):
+    seen = lines.replace("\t", " ")
+    ascii_only = seen.isascii() and seen.replace("\n", "").isprintable()  # true says plain, and fast
+    if not ascii_only and not is_plain(seen, newlines=True):
         raise InvalidArgument("the policy has characters that cannot be seen")
     if any(len(line) > MAX_LINE_CHARS for line in lines.split("\n")):
         raise InvalidArgument(f"the policy has a line of more than {MAX_LINE_CHARS} characters")
@@ -106,7 +108,7 @@ def _toml(text: str) -> Json:
 
 def _position(message: str) -> str:
     """Where the parser stopped, without its words: they may hold a part of the text."""
-    match = re.search(r"\(at line [0-9]+, column [0-9]+\)", message)
+    match = re.search(r"\(at (line [0-9]+, column [0-9]+|end of document)\)", message)
     return f" {match[0]}" if match else ""
 
 

@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ownerd.core import card_keys
 from ownerd.core import keyslot as keyslots
+from ownerd.core.bargaining import Negotiations
+from ownerd.core.budget import Budget
+from ownerd.core.counts import Receipts, Uses
 from ownerd.core.desk import Act, Desk
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.ports import Clock, Rng, StorePort, TokenPort
 from ownerd.core.vault import Vault
-from ownerd.model.errors import Locked, NotSetUp, TokenMissing
+from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
 from ownerd.model.secret import Secret
 from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+    from ownerd.credential.attestation import Attester
 
 E = TypeVar("E", bound=Enrolled)
 
@@ -33,7 +38,11 @@ POLL_SECONDS: Final = 0.5
 
 @dataclass(slots=True)
 class Session:
-    """One start of the daemon. ``unlocked_by`` is None until a token has opened the vault."""
+    """One start of the daemon.
+
+    ``anchors`` and ``attesters`` are whom the owner lets vouch for providers. ``unlocked_by`` is None until a token has
+    opened the vault.
+    """
 
     store: StorePort
     tokens: TokenPort
@@ -41,11 +50,16 @@ class Session:
     clock: Clock
     rng: Rng
     anchors: Callable[[], Sequence[Certificate]]
+    negotiations: Negotiations
+    budget: Budget
+    attesters: Callable[[], Sequence[Attester]] = tuple
     token_seconds: float = TOKEN_SECONDS
     journal: Journal | None = None
     vault: Vault | None = None
     unlocked_by: TokenCredential | None = None
     unlocked: asyncio.Event = field(default_factory=asyncio.Event)
+    uses: Uses = field(default_factory=Uses)
+    receipts: Receipts = field(default_factory=Receipts)
 
     def require_journal(self) -> Journal:
         """Return the journal. Raises `NotSetUp`."""
@@ -59,6 +73,11 @@ class Session:
         if self.vault is None:
             raise Locked("the vault is locked")
         return self.vault
+
+    def require_same(self, vault: Vault) -> None:
+        """Raise `Busy` when the keys were renewed since ``vault`` was looked at: what was found in it is stale."""
+        if self.vault is not vault:
+            raise Busy("the vault's keys were renewed meanwhile; ask again")
 
     async def keyslots(self) -> dict[str, Keyslot]:
         """Enrolled tokens that open, by id, locked or not."""

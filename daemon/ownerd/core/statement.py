@@ -7,62 +7,121 @@ signs. So what was shown is what was signed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ownerd.core.render import RENDER_VERSION, render
-from ownerd.credential.presentation import Prepared, statement_part
 from ownerd.model.caller import Caller
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.names import Kind
-from ownerd.model.offer import Offer
+from ownerd.model.offer import Offer, OfferedClaim
+from ownerd.model.request import Request
 
 Statement = dict[str, Json]
 
 
-def disclosure_statement(
-    offer: Offer,
-    prepared: Prepared,
-    caller: Caller,
-    *,
-    new_provider: bool,
-    new_anchor: bool,
-    values_shown: bool,
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a statement about a request says beside the offer: who carried it, and what is new or odd about it."""
+
+    caller: Caller
+    new_provider: bool
+    new_anchor: bool
+    alarms: tuple[str, ...] = ()
+    rounds: tuple[int, ...] = ()
+    values_shown: bool = False
+
+
+def offer_statement(
+    kind: str, offer: Offer, situation: Situation, credentials: Mapping[str, Json], **more: Json
 ) -> Statement:
-    """Describe one disclosure: everything that will leave but ``sd_hash`` and the signatures."""
-    request = offer.request
-    provider = request.provider
+    """Describe what would leave for an offer; ``kind`` is disclosure, grant or offer.
+
+    ``credentials`` are, by credential query id, everything that will leave but ``sd_hash`` and the signatures.
+    """
+    request, terms = offer.request, offer.terms
     return _with_text(
         {
-            "v": 1,
-            "kind": Kind.DISCLOSURE.value,
-            "request": format_b64u(request.digest),
-            "provider": {
-                "trust": provider.trust.value,
-                "client_id": provider.client_id,
-                "name": provider.name,
-                "key": provider.key_thumbprint,
-                "anchor": provider.anchor,
-                "new": new_provider,
-                "new_anchor": new_anchor,
-            },
-            "app": app_label(caller),
-            "recipient": {
-                "thumbprint": request.recipient.thumbprint,
-                "alg": request.recipient.alg,
-                "enc": request.recipient.enc,
-                "response_uri": request.response_uri,
-            },
+            **_about(kind, request, situation),
             "purpose": request.purpose,
-            "terms": None,
+            "terms": {
+                "asked": [asked.terms.members() for asked in request.terms],
+                "accepted": terms.accepted,
+                "own": None if terms.own is None else terms.own.members(),
+            },
             "claims": [
-                {"name": claim.name, "value": claim.value, "version": claim.version} for claim in offer.claims
+                {
+                    "name": claim.name,
+                    "value": claim.value,
+                    "version": claim.version,
+                    "form": claim.form.value,
+                    "instead_of": claim.instead_of,
+                }
+                for claim in offer.claims
             ],
             "missing": list(offer.missing),
             "withheld": list(offer.withheld),
-            "values_shown": values_shown,
-            "credential": statement_part(prepared),
+            "refused": list(offer.refused),
+            "later": list(offer.later),
+            "optional": list(offer.optional),
+            "notes": list(offer.notes),
+            "values_shown": situation.values_shown,
+            "rounds": list(situation.rounds),
+            "credentials": dict(credentials),
+            **more,
         }
     )
+
+
+def login_statement(request: Request, situation: Situation, id_token: str) -> Statement:
+    """Describe a login; ``id_token`` is the signing input of what will leave."""
+    return _with_text({**_about("login", request, situation), "id_token": id_token})
+
+
+def pin_statement(request: Request, situation: Situation) -> Statement:
+    """Describe the acceptance of a request key."""
+    return _with_text(_about(Kind.PROVIDER_PINNED.value, request, situation))
+
+
+def _about(kind: str, request: Request, situation: Situation) -> Statement:
+    provider = request.provider
+    return {
+        "v": 1,
+        "kind": kind,
+        "request": format_b64u(request.digest),
+        "provider": {
+            "trust": provider.trust.value,
+            "client_id": provider.client_id,
+            "name": provider.name,
+            "key": provider.key_thumbprint,
+            "anchor": provider.anchor,
+            "new": situation.new_provider,
+            "new_anchor": situation.new_anchor,
+            "response_host": urlsplit(request.response_uri).hostname,
+        },
+        "app": app_label(situation.caller),
+        "alarms": list(situation.alarms),
+        "recipient": {
+            "thumbprint": request.recipient.thumbprint,
+            "alg": request.recipient.alg,
+            "enc": request.recipient.enc,
+            "response_uri": request.response_uri,
+        },
+    }
+
+
+def repeat_statement(
+    request: Request, caller: Caller, grant: int, claims: Sequence[OfferedClaim]
+) -> Statement:
+    """Describe a disclosure under the grant of entry ``grant``: shown to nobody, so nothing is rendered."""
+    situation = Situation(caller, new_provider=False, new_anchor=False)
+    return {
+        **_about(Kind.DISCLOSURE.value, request, situation),
+        "purpose": request.purpose,
+        "grant": grant,
+        "claims": [{"name": one.name, "value": one.value, "version": one.version} for one in claims],
+    }
 
 
 def read_statement(caller: Caller, tool: str, what: str, detail: Sequence[str | int]) -> Statement:
@@ -98,6 +157,28 @@ def change_statement(
             "change": change,
             "claims": [{"name": name, "value": value} for name, value in claims],
             "replaced": list(replaced),
+            "values_shown": values_shown,
+        }
+    )
+
+
+def provider_statement(kind: str, caller: Caller, tool: str, provider: dict[str, Json]) -> Statement:
+    """Describe the rotation of a provider's key, or that the provider is forgotten."""
+    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "provider": provider})
+
+
+def policy_statement(
+    caller: Caller, tool: str, text: str, changes: Sequence[str], *, values_shown: bool
+) -> Statement:
+    """Describe a new policy; ``changes`` are the lines that differ, each with its sign in front."""
+    return _with_text(
+        {
+            "v": 1,
+            "kind": "policy",
+            "app": app_label(caller),
+            "tool": tool,
+            "text": text,
+            "changes": list(changes),
             "values_shown": values_shown,
         }
     )

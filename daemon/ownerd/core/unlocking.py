@@ -8,6 +8,7 @@ written while locked. Only then is the ``unlocked`` entry appended and the vault
 
 from __future__ import annotations
 
+from ownerd.core import grants
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act
 from ownerd.core.journal import Journal, LogKeys, keys_leaf
@@ -37,8 +38,9 @@ async def unlock(session: Session, act: Act) -> None:
         vault = Vault(vault_key, keyslot.generation, session.rng)
         vault.apply(await session.store.records(), ())
         await verify_tail(session, journal, vault)
+        uses = await grants.read_uses(session.store, vault.grants.values())
         await journal.append(draft, approval=answer.approval, renew=log_keys(vault))
-        session.vault, session.unlocked_by = vault, keyslot.credential
+        session.vault, session.unlocked_by, session.uses = vault, keyslot.credential, uses
         session.unlocked.set()
 
 

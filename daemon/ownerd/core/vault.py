@@ -8,47 +8,35 @@ the unlock. Changes are made as sealed records; only after they are durable does
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ownerd.core import keyslot, provider_keys, recovery_code, seal
+from ownerd.core import grant_record, keyslot, known, provider_keys, recovery_code, seal
+from ownerd.core.grant_record import Grant
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
+from ownerd.core.known import KnownProvider, Pin
+from ownerd.core.policy import parse_policy
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.recovery_code import RecoverySlot
 from ownerd.model.claim import Claim
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
+from ownerd.model.policy import Policy
 from ownerd.model.request import Trust
 from ownerd.model.secret import Secret
 
 CLAIM: Final = "claim"
-PROVIDER: Final = "provider"
+POLICY: Final = "policy"
 ANCHOR: Final = "anchor"
 SYSTEM: Final = "system"
 LOG_KEY: Final = "log-key"
 OPENING_KEY: Final = "opening-key"
 LOG_KEYS: Final = "log-keys"
 ID_BYTES: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class KnownProvider:
-    """A provider that has a key of its own. ``since`` and ``last`` are ledger times."""
-
-    id: str
-    client_id: str
-    trust: Trust
-    name: str
-    public_jwk: dict[str, Json]
-    did: str
-    since: str
-    last: str
-    disclosures: int
 
 
 class Vault:
@@ -68,6 +56,9 @@ class Vault:
         self.recovery: RecoverySlot | None = None
         self.keys_entry = 0
         self.anchors: set[str] = set()
+        self.pins: dict[str, Pin] = {}
+        self.grants: dict[str, Grant] = {}
+        self.policy = Policy()
         self._system: dict[str, bytes] = {}
 
     # -- what it says --
@@ -136,18 +127,19 @@ class Vault:
 
     def provider_record(self, provider: KnownProvider) -> Record:
         """Record of a provider."""
-        members: dict[str, Json] = {
-            "v": 1,
-            "client_id": provider.client_id,
-            "trust": provider.trust.value,
-            "name": provider.name,
-            "public_jwk": provider.public_jwk,
-            "did": provider.did,
-            "since": provider.since,
-            "last": provider.last,
-            "disclosures": provider.disclosures,
-        }
-        return self.seal_record(PROVIDER, provider.id, members)
+        return self.seal_record(known.PROVIDER, provider.id, known.format_provider(provider))
+
+    def pin_record(self, pin: Pin) -> Record:
+        """Record of a request key that the owner has accepted."""
+        return self.seal_record(known.PIN, pin.id, known.format_pin(pin))
+
+    def grant_record(self, grant: Grant) -> Record:
+        """Record of a grant, its key included."""
+        return self.seal_record(grant_record.KIND, grant.id, grant_record.format_grant(grant))
+
+    def policy_record(self, text: str) -> Record:
+        """Record of the policy's text, which `parse_policy` has read."""
+        return self.seal_record(POLICY, "current", {"v": 1, "text": text})
 
     def copy_record(self, copy: KeyCopy) -> Record:
         """Record of one token's copy of a provider key: the outer layer."""
@@ -235,8 +227,15 @@ class Vault:
                     )
                     self.claims[claim.name] = claim
                     self._claim_ids[claim.name] = record.id
-                case "provider":
-                    self.providers[record.id] = _provider(record.id, members)
+                case known.PROVIDER:
+                    self.providers[record.id] = known.parse_provider(record.id, members)
+                case known.PIN:
+                    pin = known.parse_pin(record.id, members)
+                    self.pins[pin.client_id] = pin
+                case grant_record.KIND:
+                    self.grants[record.id] = grant_record.parse_grant(record.id, members)
+                case "policy":
+                    self.policy = parse_policy(members["text"])
                 case provider_keys.KIND:
                     self.copies[record.id] = provider_keys.parse_copy(record.id, members)
                 case "anchor":
@@ -255,8 +254,12 @@ class Vault:
             for name, claim_id in list(self._claim_ids.items()):
                 if claim_id == record_id:
                     del self._claim_ids[name], self.claims[name]
-        elif kind == PROVIDER:
+        elif kind == known.PROVIDER:
             self.providers.pop(record_id, None)
+        elif kind == known.PIN:
+            self.pins = {name: pin for name, pin in self.pins.items() if pin.id != record_id}
+        elif kind == grant_record.KIND:
+            self.grants.pop(record_id, None)
         elif kind == provider_keys.KIND:
             self.copies.pop(record_id, None)
         elif kind == keyslot.KIND:
@@ -282,17 +285,3 @@ def _age(name: str) -> int:
     # "opening-key" is in force; "opening-key/3" was in generation 3.
     generation = name.partition("/")[2]
     return -int(generation) if generation else -(1 << 62)
-
-
-def _provider(record_id: str, members: dict[str, Json]) -> KnownProvider:
-    return KnownProvider(
-        id=record_id,
-        client_id=members["client_id"],
-        trust=Trust(members["trust"]),
-        name=members["name"],
-        public_jwk=dict(members["public_jwk"]),
-        did=members["did"],
-        since=members["since"],
-        last=members["last"],
-        disclosures=members["disclosures"],
-    )

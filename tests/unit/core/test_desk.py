@@ -1,6 +1,7 @@
 """Waiting acts: one prompt at a time, narrowing, refusing, lending a terminal, cancelling."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
@@ -9,6 +10,7 @@ from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
 from ownerd.core.desk import MAX_WAITING
+from ownerd.core.service import Narrowing
 from ownerd.model.caller import Terminal
 from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdError
 
@@ -53,7 +55,7 @@ def test_narrowing_shows_a_new_prompt_and_releases_the_rest_alone(provider_rig: 
             rig.agent.present(APP, kit.signed_request(request, provider_rig.party), rig.job())
         )
         await until(lambda: rig.owner.shown)
-        rig.agent.approve("3", TTY, ["email"])
+        rig.agent.approve("3", TTY, Narrowing(frozenset({"email"})))
         await until(lambda: len(rig.owner.shown) == 2)
         rig.owner.decision = True
         released = await call
@@ -98,6 +100,8 @@ def test_one_prompt_at_a_time_in_the_order_of_arrival(provider_rig: ProviderRig)
     async def story() -> None:
         rig = await make(provider_rig)
         rig.owner.decision = None
+        # Many apps, so that no app's budget ends first.
+        texts = [provider_rig.signed() for _ in range(MAX_WAITING)]
         calls = [
             asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
         ]
@@ -115,6 +119,8 @@ def test_a_cancelled_act_gives_its_turn_back(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
         rig.owner.decision = None
+        # Many apps, so that no app's budget ends first.
+        texts = [provider_rig.signed() for _ in range(MAX_WAITING)]
         calls = [
             asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
         ]
@@ -155,9 +161,11 @@ def test_the_list_is_bounded_and_unknown_ids_are_named(provider_rig: ProviderRig
         with pytest.raises(NotFound):
             rig.agent.refuse("99")
         rig.owner.decision = None
+        # Many apps, so that no app's budget ends first.
+        texts = [provider_rig.signed() for _ in range(MAX_WAITING)]
         calls = [
-            asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
-            for _ in range(MAX_WAITING)
+            asyncio.ensure_future(rig.agent.present(replace(APP, label=f"app {number}"), text, rig.job()))
+            for number, text in enumerate(texts)
         ]
         await until(lambda: len(rig.agent.pending()) == MAX_WAITING)
         with pytest.raises(Busy):
@@ -198,7 +206,7 @@ def test_a_terminal_that_nobody_touched_for_shows_no_value(way: str, provider_ri
             await until(
                 lambda: rig.agent.pending() and rig.agent.pending()[0].state == "waiting-for-terminal"
             )
-            rig.agent.approve("3", TTY, []) if way == "approve" else rig.agent.watch(TTY)
+            rig.agent.approve("3", TTY, Narrowing()) if way == "approve" else rig.agent.watch(TTY)
         released = await call
         assert not any(value in shown for shown in rig.owner.shown for value in CLAIMS.values())
         statement = (await opened_values(rig, released.entry))["statement"]
@@ -236,7 +244,7 @@ def test_a_change_shows_its_values_to_the_tool_that_sent_them_and_to_no_other(pr
         )
         await until(lambda: rig.owner.shown)
         assert "canary" in rig.owner.shown[0]
-        rig.agent.approve("3", Terminal("/dev/pts/9", "xterm", "C.UTF-8"), [])
+        rig.agent.approve("3", Terminal("/dev/pts/9", "xterm", "C.UTF-8"), Narrowing())
         await until(lambda: len(rig.owner.shown) == 2)
         assert "canary" not in rig.owner.shown[1]
         rig.owner.decision = True

@@ -124,9 +124,12 @@ def test_4_each_provider_and_each_level_gets_its_own_key_and_salts(provider_rig:
         first = payload(await rig.agent.present(APP, provider_rig.signed(), rig.job()), provider_rig)
         again = payload(await rig.agent.present(APP, provider_rig.signed(), rig.job()), provider_rig)
         foreign = payload(await rig.agent.present(APP, other.signed(**other_request), rig.job()), other)
+        uri = "https://stranger.example/answer"
+        strangers = [
+            provider_rig.unsigned(client_id=f"redirect_uri:{uri}", response_uri=uri) for _ in range(2)
+        ]
         claimed = [
-            payload(await rig.agent.present(APP, provider_rig.unsigned(), rig.job()), provider_rig)
-            for _ in range(2)
+            payload(await rig.agent.present(APP, stranger, rig.job()), provider_rig) for stranger in strangers
         ]
         assert first["iss"] == again["iss"]
         dids = [first["iss"], foreign["iss"], claimed[0]["iss"], claimed[1]["iss"]]
@@ -160,11 +163,12 @@ def test_8_what_is_rendered_is_in_the_signed_statement_and_what_leaves_is_too(pr
         vp = kit._decrypt(released.response, provider_rig.answer_key)["vp_token"]
         (presentation,) = next(iter(vp.values()))
         issuer, *disclosures, kb = presentation.split("~")
-        assert statement["credential"]["issuer_signing_input"] == issuer.rpartition(".")[0]
-        assert statement["credential"]["disclosures"] == disclosures
+        (credential,) = statement["credentials"].values()
+        assert credential["issuer_signing_input"] == issuer.rpartition(".")[0]
+        assert credential["disclosures"] == disclosures
         kb_payload = kit._decode(kb.split(".")[1])
         kb_payload.pop("sd_hash")
-        assert statement["credential"]["kb_payload"] == kb_payload
+        assert credential["kb_payload"] == kb_payload
 
     asyncio.run(story())
 

@@ -22,10 +22,19 @@ def statement(**changes):
             "anchor": "ab" * 32,
             "new": True,
             "new_anchor": True,
+            "response_host": "shop.example",
         },
+        "alarms": [],
+        "terms": {"asked": [], "accepted": True, "own": None},
+        "refused": [],
+        "later": [],
+        "optional": [],
+        "notes": [],
         "app": {"label": "bookshop", "confidence": "executable"},
         "purpose": None,
-        "claims": [{"name": "email", "value": "a@example.org", "version": 1}],
+        "claims": [
+            {"name": "email", "value": "a@example.org", "version": 1, "form": "raw", "instead_of": None}
+        ],
         "missing": ["birthdate"],
         "withheld": ["gender"],
         "values_shown": True,
@@ -39,9 +48,9 @@ def test_a_disclosure_reads_in_plain_words():
         "",
         "Who asks: shop.example (identity proven by a certificate)",
         "App: bookshop (program file, not proven)",
-        "Purpose: not stated",
         "First time: they get a key of their own, known to nobody else.",
         "New trust anchor, added in trust.d: abababababababab… (48 more characters)",
+        "Purpose: not stated",
         "",
         "They would get:",
         "  e-mail: a@example.org",
@@ -88,7 +97,7 @@ def test_values_are_left_out_where_they_may_not_be_shown():
 
 def test_an_unknown_kind_is_not_rendered():
     with pytest.raises(ValueError, match="no rendering"):
-        render({"kind": "grant"})
+        render({"kind": "weather"})
 
 
 @given(st.text(max_size=400), st.text(max_size=40))

@@ -1,0 +1,89 @@
+"""Who asks, judged against what is known: downgrades, changed keys, look-alikes, and the first acceptance of a key.
+
+The credential layer says what a request proves by itself; here it is held against the owner's providers and pins.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ownerd.core.desk import Act
+from ownerd.core.known import Pin, provider_value
+from ownerd.core.session import Session
+from ownerd.core.statement import Situation, app_label, pin_statement
+from ownerd.core.vault import ID_BYTES, Vault
+from ownerd.credential.lookalike import look_alike_notes
+from ownerd.credential.request_object import read_request
+from ownerd.credential.standing import Known, host_of, standing
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.errors import Downgraded, KeyChanged
+from ownerd.model.names import Kind, Progress
+from ownerd.model.request import Provider, Request, Trust
+
+
+def read(session: Session, text: str) -> Request:
+    """Step 3: bytes become a verified request. Raises `RequestError`."""
+    now_ms = session.require_journal().now_ms()
+    return read_request(text, anchors=session.anchors(), attesters=session.attesters(), now_ms=now_ms)
+
+
+def judge(vault: Vault, request: Request) -> tuple[str, ...]:
+    """Return what the owner should be warned of, a sentence each.
+
+    Raises `Downgraded` when a provider that once proved who it is proves less now, and `KeyChanged` when a pinned
+    one signs with another key.
+    """
+    provider, host = request.provider, response_host(request)
+    known: list[Known] = [*vault.providers.values(), *_pinned(vault)]
+    if standing(provider, host, known) is not None:
+        raise Downgraded("a provider of this name has proven more before")
+    pin = vault.pins.get(provider.client_id)
+    if provider.trust is Trust.PINNED and pin is not None and pin.key != provider.key_thumbprint:
+        raise KeyChanged("the provider signs with another key than the one that was accepted")
+    hosts = {named for one in known if (named := host_of(one.client_id)) is not None}
+    named = host_of(provider.client_id) or host
+    return look_alike_notes(named, hosts - {named})
+
+
+def needs_pin(vault: Vault, request: Request) -> bool:
+    """Whether the owner has yet to accept the key that signed this request."""
+    return request.provider.trust is Trust.PINNED and request.provider.client_id not in vault.pins
+
+
+async def accept_key(
+    session: Session, act: Act, vault: Vault, request: Request, alarms: tuple[str, ...]
+) -> None:
+    """Let the owner accept the request's key, with a touch of its own. Raises `Dismissed`, `TimedOut`."""
+    journal, provider = session.require_journal(), request.provider
+    situation = Situation(act.caller, new_provider=True, new_anchor=False, alarms=alarms)
+    statement = pin_statement(request, situation)
+    await session.desk.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Accept")
+    token = await session.locate(act, vault.enrolled)
+    values: dict[str, Json] = {
+        "statement": statement,
+        "app": app_label(act.caller),
+        "provider": provider_value(provider),
+        "request": format_b64u(request.digest),
+    }
+    draft = journal.draft(Kind.PROVIDER_PINNED, values)
+    act.purpose = "accept a provider's key"
+    answer = await session.touch(act, token, draft.challenge, [])
+    act.purpose = ""
+    act.report(Progress.RECORDING)
+    pin = Pin(
+        id=session.rng(ID_BYTES).hex(),
+        client_id=provider.client_id,
+        name=provider.name,
+        key=provider.key_thumbprint or "",
+        since=draft.core.time,
+    )
+    await journal.append(draft, approval=answer.approval, put=[vault.pin_record(pin)], apply=vault.apply)
+
+
+def response_host(request: Request) -> str:
+    """The host that the answer is meant for."""
+    return urlsplit(request.response_uri).hostname or ""
+
+
+def _pinned(vault: Vault) -> list[Provider]:
+    return [Provider(Trust.PINNED, pin.client_id, pin.name, pin.key, None) for pin in vault.pins.values()]

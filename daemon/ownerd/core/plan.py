@@ -1,0 +1,119 @@
+"""From an offer to exactly what would leave: credentials composed, statement rendered, nothing signed yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import rfc8785
+
+from ownerd.core.desk import Act
+from ownerd.core.holder import Holder
+from ownerd.core.known import KnownProvider, provider_value
+from ownerd.core.ports import Rng
+from ownerd.core.statement import Situation, Statement, app_label, offer_statement
+from ownerd.credential.presentation import Prepared, prepare, statement_part
+from ownerd.credential.transaction_data import hashes
+from ownerd.model.claim import claim_path
+from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.names import Kind
+from ownerd.model.offer import Offer, OfferedClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would leave if the owner approved now: one prepared credential per credential query."""
+
+    offer: Offer
+    prepared: Mapping[str, Prepared]
+    owner_terms: Mapping[str, Json] | None
+    statement: Statement
+
+
+def make_plan(offer: Offer, holder: Holder, situation: Situation, now_ms: int, rng: Rng) -> Plan:
+    """Compose the credentials of ``offer`` and the statement about them."""
+    named = {claim.name: claim for claim in offer.claims}
+    terms = owner_terms(offer)
+    more: dict[str, Json] = {} if terms is None else {"owner_terms": terms_member(terms)}
+    prepared = {
+        credential.query_id: prepare(
+            [(claim_path(name), named[name].value) for name in credential.claims],
+            offer.request,
+            holder_jwk=holder.public_jwk,
+            issued_at=now_ms // 1000,
+            rng=rng,
+            hashes=accepted_hashes(offer, credential.query_id),
+            more=more,
+        )
+        for credential in offer.credentials
+    }
+    parts: dict[str, Json] = {query_id: statement_part(one) for query_id, one in prepared.items()}
+    return Plan(offer, prepared, terms, offer_statement(Kind.DISCLOSURE.value, offer, situation, parts))
+
+
+def owner_terms(offer: Offer) -> dict[str, Json] | None:
+    """The owner's own terms as a document, or None where there are none for this purpose."""
+    own = offer.terms.own
+    return None if own is None else {"v": 1, **own.members()}
+
+
+def terms_member(terms: Mapping[str, Json]) -> dict[str, Json]:
+    """What the issuer-signed JWT says of the owner's terms: their digest."""
+    return {"alg": "sha-256", "digest": terms_hash(terms)}
+
+
+def terms_hash(terms: Mapping[str, Json]) -> str:
+    """base64url SHA-256 of the canonical JSON (RFC 8785) of the owner's terms."""
+    return format_b64u(hashlib.sha256(rfc8785.dumps(dict(terms))).digest())
+
+
+def accepted_hashes(offer: Offer, query_id: str) -> list[str]:
+    """Hashes that the KB-JWT signs: of the terms of this credential, when all terms are accepted unchanged."""
+    if not offer.terms.accepted:
+        return []
+    return hashes([asked for asked in offer.request.terms if query_id in asked.credentials])
+
+
+def response_members(known: KnownProvider | None, terms: Mapping[str, Json] | None) -> dict[str, Json]:
+    """Members of ours that go along in the encrypted response: the owner's terms, a hand-over."""
+    members: dict[str, Json] = {}
+    if terms is not None:
+        members["owner_terms"] = dict(terms)
+    if known is not None and known.handover is not None:
+        members["handover"] = known.handover
+    return members
+
+
+def entry_values(statement: Statement, offer: Offer, act: Act) -> dict[str, Json]:
+    """The values that the entry of a disclosure, a grant or a counter-offer commits to."""
+    values: dict[str, Json] = {
+        "statement": statement,
+        "app": app_label(act.caller),
+        "provider": provider_value(offer.request.provider),
+        "request": format_b64u(offer.request.digest),
+        "purpose": _purpose(offer),
+    }
+    for index, claim in enumerate(offer.claims):
+        values[f"claim/{index}"] = claim_value(claim)
+    return values
+
+
+def claim_value(claim: OfferedClaim) -> dict[str, Json]:
+    """One claim as an opening holds it; ``of`` names what was asked where another went in its place."""
+    value: dict[str, Json] = {"name": claim.name, "value": claim.value, "version": claim.version}
+    if claim.form.value != "raw":
+        value["form"] = claim.form.value
+    if claim.instead_of not in (None, claim.name):
+        value["of"] = claim.instead_of
+    return value
+
+
+def without_values(offer: Offer) -> Offer:
+    """The same offer with every value taken out: what a counter-offer's statement holds."""
+    return replace(offer, claims=tuple(replace(claim, value=None) for claim in offer.claims))
+
+
+def _purpose(offer: Offer) -> Json:
+    purposes = [purpose for asked in offer.request.terms for purpose in asked.terms.purposes]
+    return offer.request.purpose or (", ".join(purposes) if purposes else None)
