@@ -30,3 +30,29 @@ def test_a_link_is_answered_and_the_verifier_accepts_it(web: Web, method: str) -
     assert claims["iss"] == claims["sub"]
     assert re.fullmatch(r"did:jwk:[A-Za-z0-9_-]+", claims["iss"])
     web.world.verify()
+
+
+def test_a_host_that_the_owner_declines_is_never_contacted(web: Web) -> None:
+    verifier = web.start()
+    tool = web.tool(verifier.link)
+    tool.wait_for(r"\[y/N\]: ")
+    tool.type("\n")
+    assert tool.wait() == 3, tool.text
+    assert "the host was not agreed to" in tool.text
+    assert verifier.is_silent()
+    assert web.world.tool_json("status")["pending"] == 0
+
+
+def test_a_refusal_at_the_prompt_is_told_only_when_wished(web: Web) -> None:
+    verifier = web.start()
+    for wish in ([], ["--tell-refusal"]):
+        tool = web.tool("--yes", *wish, verifier.link)
+        prompt = tool.wait_for(r"\[(\w)r\]\? ")
+        assert HOST in prompt
+        tool.type("r\n")
+        assert tool.wait() == 3, tool.text
+        if not wish:
+            assert verifier.is_silent()
+    refused = verifier.said()["refused"]
+    assert refused.pop("state")
+    assert refused == {"error": "access_denied"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,6 +82,10 @@ class Verifier:
     @property
     def port(self) -> int:
         return int(self.link.partition(f"{HOST}%3A")[2].partition("%2F")[0])
+
+    def is_silent(self) -> bool:
+        """Whether it has nothing to say, with a moment of patience."""
+        return not select.select([self.process.stdout], [], [], 0.3)[0]
 
     def said(self) -> dict[str, Any]:
         """Its next line; waits for it."""
