@@ -17,7 +17,7 @@ from tests.rigs._piv_applet import PIN
 from tests.rigs.core import APP, CoreRig, make_core, seal
 
 from bench.card import OwnTime, fido2_card, piv_card
-from bench.measure import Row, Scale, medians, timed_async
+from bench.measure import Clock, Row, Scale, medians, timed_async
 from bench.rig import scratch
 from bench.touch import QuietUi
 from ownerd.core.ports import TokenPort
@@ -38,14 +38,14 @@ def rows(scale: Scale) -> Iterator[Row]:
         found = _measure(make, scale.rounds(60))
         for act, text in (("unlock", "unlock the vault"), ("approve", "find the token and let it approve")):
             said = f"{text}, over the own time of {what} that answers at once"
-            yield Row(f"{act}-{kind}", said, AGAINST, found[act], found[f"{act}-own"])
+            yield Row(f"added-{act}-{kind}", said, AGAINST, found[act], found[f"{act}-own"])
 
 
 def _measure(make: Card, rounds: int) -> dict[str, float]:
     own = OwnTime()
     with make(own) as adapter, scratch() as directory, asyncio.Runner() as runner:
         store = SqliteStore.open(directory / "data" / "ownerd.db")
-        acts = _Acts(runner, store, adapter)
+        acts = Acts(runner, store, adapter)
         samples = {
             "unlock": lambda: own.without(acts.unlock),
             "unlock-own": lambda: own.last,
@@ -58,11 +58,17 @@ def _measure(make: Card, rounds: int) -> dict[str, float]:
             runner.run(store.close())
 
 
-class _Acts:
+class Acts:
     """A vault that one card opens. Each start is a new adapter, as the daemon's is."""
 
-    def __init__(self, runner: asyncio.Runner, store: SqliteStore, adapter: Callable[[], TokenPort]) -> None:
-        self._runner, self._store, self._adapter = runner, store, adapter
+    def __init__(
+        self,
+        runner: asyncio.Runner,
+        store: SqliteStore,
+        adapter: Callable[[], TokenPort],
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self._runner, self._store, self._adapter, self._clock = runner, store, adapter, clock
         rig = self._start()
         token = runner.run(rig.agent.tokens())[0]
         message = seal(rig, token=token.id, user_verification=token.has_pin)
@@ -73,7 +79,7 @@ class _Acts:
     def unlock(self) -> float:
         """Seconds of an unlock after a fresh start."""
         rig = self._start()
-        return self._runner.run(timed_async(lambda: rig.agent.unlock(APP, rig.job())))
+        return self._runner.run(timed_async(lambda: rig.agent.unlock(APP, rig.job()), clock=self._clock))
 
     def approve(self) -> float:
         """Seconds from looking for the token to its verified answer with one secret."""
@@ -82,7 +88,7 @@ class _Acts:
             found = await self._tokens.locate([self._keyslot.credential])
             await self._tokens.approve(found, os.urandom(32), [self._keyslot.slot.handle], ui=TypingUi())
 
-        return self._runner.run(timed_async(act))
+        return self._runner.run(timed_async(act, clock=self._clock))
 
     def _start(self) -> CoreRig:
         rig = make_core(self._store, port=self._adapter())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from tests.rigs._ctap_nfc import CtapNfcApplet
 from tests.rigs._piv_applet import PivApplet
 from tests.rigs.softtoken import make_authenticator
 
-from bench.measure import added
+from bench.measure import Clock, added
 from ownerd.core.ports import TokenPort
 from ownerd.core.seal import key_check
 from ownerd.softtoken.state import TokenState
@@ -32,7 +33,8 @@ READER = "Instant Reader 00 00"
 class OwnTime:
     """Seconds that the token itself takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
         self._spent: list[float] = []
         self.last = 0.0
 
@@ -40,7 +42,7 @@ class OwnTime:
         """``work``, whose time counts as the token's."""
 
         def call(*arguments: Any, **more: Any) -> Any:
-            with added(self._spent):
+            with added(self._spent, clock=self._clock):
                 return work(*arguments, **more)
 
         return call

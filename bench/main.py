@@ -25,7 +25,10 @@ GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "disclosure": ("bench.disclosure", ("disclosure-known", "disclosure-claimed")),
     "bus": ("bench.bus", ("bus-next", "bus-fast")),
     "touch": ("bench.touch", ("touch-approve", "touch-unlock")),
-    "added": ("bench.added", ("unlock-fido2", "approve-fido2", "unlock-piv", "approve-piv")),
+    "added": (
+        "bench.added",
+        ("added-unlock-fido2", "added-approve-fido2", "added-unlock-piv", "added-approve-piv"),
+    ),
     "unlock": ("bench.unlocking", ("unlock-ten",)),
     "ledger": ("bench.ledger", ("verify-1k", "verify-10k", "append-100k", "load-100k")),
     "negotiation": ("bench.negotiation", ("negotiate-50", "request-50")),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 Sample = Callable[[], float]
+Clock = Callable[[], float]
 WARM_UP: Final = 3
 
 
@@ -92,18 +93,18 @@ def _timed_once(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-async def timed_async(work: Callable[[], Awaitable[object]]) -> float:
+async def timed_async(work: Callable[[], Awaitable[object]], *, clock: Clock = time.perf_counter) -> float:
     """Seconds from the call of ``work`` to its result, on the running loop."""
-    begin = time.perf_counter()
+    begin = clock()
     await work()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 @contextmanager
-def added(into: list[float]) -> Iterator[None]:
+def added(into: list[float], *, clock: Clock = time.perf_counter) -> Iterator[None]:
     """Append the seconds that the block takes."""
-    begin = time.perf_counter()
+    begin = clock()
     try:
         yield
     finally:
-        into.append(time.perf_counter() - begin)
+        into.append(clock() - begin)

@@ -8,6 +8,8 @@ written while locked. Only then is the ``unlocked`` entry appended and the vault
 
 from __future__ import annotations
 
+import asyncio
+
 from ownerd.core import grants
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act
@@ -52,20 +54,19 @@ def log_keys(vault: Vault) -> LogKeys:
 async def verify_tail(session: Session, journal: Journal, vault: Vault) -> None:
     """Steps 4 to 6 of the module docstring. Raises `Tampered`, `BadSignature`, `Malformed`."""
     facts = log_keys(vault).facts(journal.origin)
-    leaf = await keys_leaf(session.store)
+    store = session.store
+    leaf, newest, hashes = await asyncio.gather(keys_leaf(store), store.checkpoint(), store.leaf_hashes())
     if leaf.core.facts != facts:
         raise Tampered("the ledger names other keys than the vault holds")
-    newest = await session.store.checkpoint()
     if newest is None:
         raise Tampered("the ledger has no checkpoint")
     text = open_note(newest[1], parse_verifier_key(facts["verifier_key"]))
     signed = parse_checkpoint(text)
     size = signed.size
-    hashes = await session.store.leaf_hashes()
     if signed.origin != journal.origin or size != newest[0] or size > len(hashes):
         raise Tampered("the newest checkpoint is not of this ledger, or entries are missing")
     if Frontier.from_leaf_hashes(hashes[:size]).root() != signed.root:
         raise Tampered("the entries are not those that the newest checkpoint signs")
-    for raw in await session.store.leaves(size, len(hashes) - size):
+    for raw in await store.leaves(size, len(hashes) - size) if size < len(hashes) else ():
         if codec.parse_leaf(raw).core.kind not in MAY_BE_UNSIGNED:
             raise Tampered("an entry without a checkpoint is of a kind that needs one")
