@@ -150,7 +150,7 @@ def test_a_credential_of_another_token_is_missing_and_costs_no_try(port_rig: Por
     asyncio.run(use())
 
 
-def test_a_wrong_pin_costs_one_try_and_no_touch_and_a_right_one_restores_them(port_rig: PortRig) -> None:
+def test_a_wrong_pin_costs_one_try_and_a_right_one_restores_them(port_rig: PortRig) -> None:
     async def use() -> None:
         tokens = port_rig.tokens()
         credential = await port_rig.enrol(tokens)
