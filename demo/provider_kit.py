@@ -33,7 +33,7 @@ QUERY_ID = "owner"
 MAX_AGE_SECONDS = 300
 
 # Claims that carry the credential; the rest is what the owner disclosed.
-TECHNICAL = frozenset({"iss", "sub", "iat", "exp", "vct", "cnf"})
+TECHNICAL = frozenset({"iss", "sub", "aud", "iat", "exp", "vct", "cnf", "owner_terms"})
 
 
 class Refused(Exception):
@@ -214,15 +214,52 @@ def unsigned_request(request: dict[str, Any]) -> str:
     return json.dumps(request)
 
 
+def terms(**members: Any) -> str:
+    """Our terms, as one string of `transaction_data`: why, for how long, who else."""
+    made = {"type": "urn:ownerd:terms:1", "credential_ids": [QUERY_ID], "recipients": [], **members}
+    return base64.urlsafe_b64encode(json.dumps(made).encode()).decode().rstrip("=")
+
+
+def terms_hash(encoded: str) -> str:
+    """What the owner signs when our terms are accepted (OpenID4VP, appendix B.3.3.1)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(encoded.encode()).digest()).decode().rstrip("=")
+
+
+def login_parameters(client_id: str, response_uri: str, answer_key: JWK) -> dict[str, Any]:
+    """The parameters of a login without data (SIOPv2)."""
+    made = parameters(client_id, response_uri, ["email"], answer_key)
+    del made["dcql_query"]
+    made["client_metadata"] = {"jwks": made["client_metadata"]["jwks"]}
+    return {**made, "response_type": "id_token", "scope": "openid"}
+
+
+# -- what goes back --
+
+
+def receipt(signer: Party, **members: Any) -> str:
+    """A signed receipt: acceptance of the owner's terms (`owner_terms`), a confirmation, anything we return."""
+    header = {"alg": "ES256", "typ": "ownerd-receipt+jwt", "x5c": signer.x5c()}
+    made = JWS(json.dumps({"iat": int(time.time()), **members}))
+    made.add_signature(signer.jwk(), protected=json.dumps(header))
+    return made.serialize(compact=True)
+
+
 # -- the check of the answer --
 
 
 @dataclass
 class Disclosed:
-    """What was disclosed, and the owner's name towards this provider."""
+    """What was disclosed, the owner's name towards this provider, and what became of the terms.
+
+    `accepted` are the hashes of our transaction data that the owner has signed; `owner_terms` is the digest of the
+    owner's own terms; `repeats` whether it comes under a grant, so that no touch stands behind this one answer.
+    """
 
     claims: dict[str, Any]
     did: str
+    accepted: list[str] = field(default_factory=list)
+    owner_terms: str | None = None
+    repeats: bool = False
 
 
 def _require(holds: object, what: str) -> None:
@@ -247,8 +284,8 @@ def key_of(did: str) -> JWK:
     return JWK(**_decode(did.removeprefix("did:jwk:")))
 
 
-def _check_credential(header: dict[str, Any], payload: dict[str, Any], now: float) -> JWK:
-    """The issuer-signed JWT before its signature: type, self-assertion, one key throughout."""
+def _check_credential(header: dict[str, Any], payload: dict[str, Any], client_id: str, now: float) -> JWK:
+    """The issuer-signed JWT before its signature: type, self-assertion, for us, one key unless it is a grant."""
     key = key_of(payload.get("iss", ""))
     _require(header.get("typ") == "dc+sd-jwt", "the credential has another typ")
     _require(header.get("alg") == "ES256", "the credential has another alg")
@@ -257,7 +294,10 @@ def _check_credential(header: dict[str, Any], payload: dict[str, Any], now: floa
     _require(payload.get("vct") == VCT, "the credential is of another type")
     _require(payload.get("_sd_alg") == "sha-256", "the credential hashes otherwise")
     bound = JWK(**payload["cnf"]["jwk"])
-    _require(bound.thumbprint() == key.thumbprint(), "the credential is bound to another key")
+    if "aud" in payload:
+        _require(payload["aud"] == client_id, "the grant is for somebody else")
+    else:
+        _require(bound.thumbprint() == key.thumbprint(), "the credential is bound to another key")
     _require(payload["iat"] <= now + 60, "the credential is from the future")
     _require(now < payload["exp"], "the credential has expired")
     return key
@@ -266,13 +306,19 @@ def _check_credential(header: dict[str, Any], payload: dict[str, Any], now: floa
 def _verify_presentation(presentation: str, client_id: str, nonce: str, now: float) -> Disclosed:
     issuer_jwt, *_, kb_jwt = presentation.split("~")
     header, payload = (_decode(part) for part in issuer_jwt.split(".")[:2])
-    key = _check_credential(header, payload, now)
+    key = _check_credential(header, payload, client_id, now)
     kb_header, kb_payload = (_decode(part) for part in kb_jwt.split(".")[:2])
     _require(kb_header == {"alg": "ES256", "typ": "kb+jwt"}, "the key binding has another header")
     _require(-60 <= now - kb_payload["iat"] <= MAX_AGE_SECONDS, "the key binding is not fresh")
     verified = SDJWTVerifier(presentation, lambda _issuer, _header: key, client_id, nonce)
     found = verified.get_verified_payload()
-    return Disclosed({name: found[name] for name in found if name not in TECHNICAL}, payload["iss"])
+    return Disclosed(
+        {name: found[name] for name in found if name not in TECHNICAL},
+        payload["iss"],
+        accepted=kb_payload.get("transaction_data_hashes", []),
+        owner_terms=payload.get("owner_terms", {}).get("digest"),
+        repeats="aud" in payload,
+    )
 
 
 _LIBRARY_ERRORS = (JWException, ValueError, KeyError, TypeError, AttributeError, IndexError)
@@ -289,6 +335,42 @@ def verify_presentation(
         return _verify_presentation(presentation, client_id, nonce, time.time() if now is None else now)
     except _LIBRARY_ERRORS as error:
         raise Refused(f"the presentation does not verify: {error}") from error
+
+
+def verify_login(answer: str, request: dict[str, Any], answer_key: JWK) -> str:
+    """Check a login and return the owner's DID towards us. Raises `Refused`."""
+    try:
+        response = _decrypt(answer, answer_key)
+        token = JWS()
+        token.deserialize(response["id_token"])
+        payload = _decode(response["id_token"].split(".")[1])
+        token.verify(key_of(payload["iss"]))
+    except _LIBRARY_ERRORS as error:
+        raise Refused(f"the login does not verify: {error}") from error
+    _require(response.get("state") == request.get("state"), "the answer has another state")
+    _require(payload["sub"] == payload["iss"], "the token is about somebody else")
+    _require(payload["aud"] == request["client_id"], "the token is for somebody else")
+    _require(payload["nonce"] == request["nonce"], "the token answers another request")
+    _require(payload["iat"] - 60 <= time.time() < payload["exp"], "the token is not fresh")
+    return str(payload["sub"])
+
+
+def verify_handover(answer: str, answer_key: JWK, client_id: str) -> tuple[str, str] | None:
+    """(old DID, new DID) where the answer brings the owner's new key, signed by the old one. Raises `Refused`."""
+    handover = _decrypt(answer, answer_key).get("handover")
+    if handover is None:
+        return None
+    try:
+        token = JWS()
+        token.deserialize(handover)
+        header, payload = (_decode(part) for part in handover.split(".")[:2])
+        token.verify(key_of(payload["iss"]))
+    except _LIBRARY_ERRORS as error:
+        raise Refused(f"the hand-over does not verify: {error}") from error
+    _require(header["typ"] == "ownerd-handover+jwt", "the hand-over has another typ")
+    _require(payload["aud"] == client_id, "the hand-over is for somebody else")
+    _require(key_of(payload["sub"]).thumbprint() == JWK(**payload["cnf"]["jwk"]).thumbprint(), "two new keys")
+    return payload["iss"], payload["sub"]
 
 
 def verify_response(

@@ -67,7 +67,7 @@ async def rotate(session: Session, act: Act, tool: str, provider_id: Json) -> di
         about: dict[str, Json] = {**provider_value(old), "handover": prepared}
         statement = provider_statement("provider-rotated", act.caller, tool, about)
         await session.desk.confirm(
-            act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Renew"
+            act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "New key"
         )
         opening = await find_opening(session, act, vault, Holder(old.id, old, None, old.public_jwk, old.tag))
         values = {**statement_values(statement, act.caller), "provider": provider_value(old)}

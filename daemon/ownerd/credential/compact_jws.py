@@ -35,7 +35,7 @@ class _Registry(jws.JWSRegistry):
     max_payload_length = MAX_PAYLOAD_BYTES
 
 
-_REGISTRY = _Registry(algorithms=["ES256"], strict_check_header=False)
+REGISTRY = _Registry(algorithms=["ES256"], strict_check_header=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def is_signed_by(claimed: ClaimedJws, jwk: Mapping[str, Json]) -> bool:
     """Whether the signature holds under a P-256 public JWK."""
     key = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
     try:
-        jws.deserialize_compact(claimed.compact, key, registry=_REGISTRY)
+        jws.deserialize_compact(claimed.compact, key, registry=REGISTRY)
     except (JoseError, ValueError):
         return False
     return True

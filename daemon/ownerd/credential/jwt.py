@@ -13,10 +13,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from ownerd.credential.compact_jws import REGISTRY
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InternalError, InvalidArgument
-
-_REGISTRY = jws.JWSRegistry(algorithms=["ES256"])
 
 
 def compact_json(value: Json) -> bytes:
@@ -42,7 +41,7 @@ def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
     try:
         _, header, _ = split_jwt(prepared + ".")
         payload = parse_b64u(prepared.partition(".")[2])
-        signed = jws.serialize_compact(header, payload, ECKey.import_key(key), registry=_REGISTRY)
+        signed = jws.serialize_compact(header, payload, ECKey.import_key(key), registry=REGISTRY)
     except (InvalidArgument, JoseError) as error:
         raise InternalError("what was to be signed is not a JWT") from error
     if signed.rpartition(".")[0] != prepared:
@@ -53,6 +52,6 @@ def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
 def verify_jwt(jwt: str, public_jwk: Mapping[str, Json]) -> None:
     """Verify an ES256 signature. Raises `InvalidArgument`."""
     try:
-        jws.deserialize_compact(jwt, ECKey.import_key(dict(public_jwk)), registry=_REGISTRY)
+        jws.deserialize_compact(jwt, ECKey.import_key(dict(public_jwk)), registry=REGISTRY)
     except (JoseError, ValueError) as error:
         raise InvalidArgument("the signature of a JWT does not hold") from error

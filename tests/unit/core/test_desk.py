@@ -100,8 +100,6 @@ def test_one_prompt_at_a_time_in_the_order_of_arrival(provider_rig: ProviderRig)
     async def story() -> None:
         rig = await make(provider_rig)
         rig.owner.decision = None
-        # Many apps, so that no app's budget ends first.
-        texts = [provider_rig.signed() for _ in range(MAX_WAITING)]
         calls = [
             asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
         ]
@@ -119,8 +117,6 @@ def test_a_cancelled_act_gives_its_turn_back(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
         rig.owner.decision = None
-        # Many apps, so that no app's budget ends first.
-        texts = [provider_rig.signed() for _ in range(MAX_WAITING)]
         calls = [
             asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())) for _ in range(3)
         ]
