@@ -27,7 +27,7 @@ from ownerd.core.statement import Statement, statement_values, token_statement
 from ownerd.core.vault import Vault
 from ownerd.ledger.facts import format_token
 from ownerd.model.encoding import Json
-from ownerd.model.errors import InvalidArgument, NotAllowed, NotFound, Unsupported
+from ownerd.model.errors import InvalidArgument, NotAllowed, NotFound
 from ownerd.model.names import Kind
 from ownerd.model.token import CurveName, TokenAnswer, TokenCredential, TokenInfo
 
@@ -121,20 +121,13 @@ async def make_credential(
         return await session.tokens.enrol(choice.token_id, user_verification=choice.user_verification, ui=ui)
 
 
-async def make_way_in(
-    session: Session, act: Act, choice: Choice, enrolled: Iterable[Enrolled]
-) -> TokenCredential:
-    """As `make_credential`, on a token that must open the vault. Raises `Unsupported` for one that only signs."""
-    credential = await make_credential(session, act, choice, enrolled)
-    if not credential.opens:
-        raise Unsupported("the token only signs; it cannot open a vault")
-    return credential
-
-
 async def prove(
     session: Session, act: Act, credential: TokenCredential, challenge: bytes, vault: Vault
 ) -> tuple[Keyslot, TokenAnswer]:
-    """Let a new token yield its secrets in the mode of use; returns its keyslot, and what it signed."""
+    """Let a new token yield its secrets in the mode of use; returns its keyslot, and what it signed.
+
+    Raises `Unsupported` for one that only signs, before it is asked for anything.
+    """
     handles = keyslots.new_handles(credential, session.rng)
     async with session.desk.touch(act) as needed:
         ui = DeskUi(session.desk, act, needed)

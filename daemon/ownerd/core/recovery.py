@@ -101,7 +101,7 @@ async def recover(session: Session, act: Act, tool: str, choice: Choice) -> dict
         opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
         await journal.append(opened, approval=_sign(keys, opened.challenge), renew=log_keys(vault))
         await enrolment.confirm(session, act, statement, "Enrol")
-        credential = await enrolment.make_way_in(session, act, choice, vault.enrolled.values())
+        credential = await enrolment.make_credential(session, act, choice, vault.enrolled.values())
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
         keyslot, _ = await enrolment.prove(session, act, credential, draft.challenge, vault)

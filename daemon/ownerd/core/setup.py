@@ -34,7 +34,7 @@ async def set_up(session: Session, act: Act, choice: Choice) -> tuple[int, str, 
         if session.journal is not None or await session.store.exists():
             raise NotAllowed("there is a vault already")
         rng = session.rng
-        credential = await enrolment.make_way_in(session, act, choice, ())
+        credential = await enrolment.make_credential(session, act, choice, ())
 
         vault_key = Secret(rng(seal.KEY_BYTES))
         log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
