@@ -11,7 +11,7 @@ from tests.rigs.provider import HOST, forge_request, now_ms
 
 from ownerd.credential.request_object import read_request
 from ownerd.model.encoding import parse_b64u
-from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
+from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported, OwnerdError
 
 
 def test_an_attestation_for_one_name_does_not_serve_another(provider_rig):
@@ -138,3 +138,24 @@ def test_what_is_no_attestation_is_refused(provider_rig, jwt):
 def test_an_attested_name_that_hides_something_is_refused(provider_rig, subject):
     with pytest.raises(InvalidArgument):
         provider_rig.read(provider_rig.signed_as(provider_rig.attested(subject)))
+
+
+JUNK = [None, True, 7, -1, 1.5, "", "x", [], {}, [[]], [{}], {"jwk": []}, "\u202e", "x" * 5000, 10**40]
+
+
+def test_any_junk_in_an_attestation_is_an_error_of_the_table(provider_rig):
+    issuer, key = provider_rig.attestation_issuer, kit.new_signing_key()
+    good = {"nbf": 1, "aud": "https://self-issued.me/v2", "redirect_uris": ["https://shop.example/answer"]}
+    assert provider_rig.read(
+        provider_rig.signed_as(kit.AttestedSigner(HOST, issuer.attest(HOST, key, **good), key))
+    )
+    for name in ("iss", "sub", "exp", "nbf", "iat", "aud", "cnf", "redirect_uris"):
+        for value in JUNK:
+            attestation = issuer.attest(HOST, key, **{**good, name: value})
+            try:
+                provider_rig.read(provider_rig.signed_as(kit.AttestedSigner(HOST, attestation, key)))
+            except OwnerdError:
+                continue
+            assert (name, value) in [(late, early) for late in ("iat", "nbf") for early in (7, -1)] + [
+                ("exp", 10**40)
+            ]

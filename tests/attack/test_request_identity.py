@@ -287,3 +287,15 @@ def test_a_kid_that_is_not_in_the_document_is_refused(provider_rig, kid):
     envelope = json.dumps({"client_id": signer.client_id, "request": text})
     with pytest.raises(NotAllowed, match="kid"):
         provider_rig.read(with_document(envelope, signer.document()))
+
+
+@pytest.mark.parametrize(
+    "junk", [None, True, 7, 1.5, "", "x", [], {}, [[]], [{}], {"id": "x"}, "\u202e", "x" * 5000]
+)
+@pytest.mark.parametrize("member", ["id", "controller", "publicKeyJwk"])
+def test_junk_in_a_verification_method_is_an_error_of_the_table(provider_rig, member, junk):
+    signer = kit.DidWebSigner(HOST)
+    document = signer.document()
+    document["verificationMethod"][0][member] = junk
+    with pytest.raises((InvalidArgument, NotAllowed)):
+        provider_rig.read(with_document(provider_rig.signed_as(signer), document))
