@@ -1,6 +1,7 @@
 """Requests, catalogues and policies for tests of negotiation, made of the model alone."""
 
 from datetime import date
+from functools import cache
 
 from ownerd.core.negotiation import negotiate
 from ownerd.core.policy import parse_policy
@@ -67,6 +68,7 @@ def request(*credentials, provider=SHOP, sets=(), asked_terms=(), login=False):
     )
 
 
+@cache
 def policy(text):
     return parse_policy(f"version = 1\n{text}")
 

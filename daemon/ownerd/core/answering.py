@@ -1,8 +1,9 @@
 """What becomes of each asked claim: it goes in some form, or does not, for one reason. Pure.
 
-A claim's path begins with member names. The longest of them that the vault knows is the claim; what follows selects
-inside its value (OpenID4VP 1.0, section 7.1) and decides only whether it is there: claims go whole. ``["address"]``
-means every held member of it. A value that is not among the asked ones counts as missing, in the same words.
+A claim's path begins with member names. The longest of them that is a claim's name is the claim, held or not; what
+follows selects inside its value (OpenID4VP 1.0, section 7.1) and decides only whether it is there: claims go whole.
+``["address"]`` means every held member of it. A value that is not among the asked ones counts as missing, in the
+same words.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from typing import Final
 
 from ownerd.core.policy import Prepared, narrowest
-from ownerd.model.claim import LABELS, Claim
+from ownerd.model.claim import DERIVED_LABELS, LABELS, Claim
 from ownerd.model.derived import derive
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
@@ -112,7 +113,7 @@ class Answers:
             names.append(element)
         for count in range(len(names), 0, -1):
             name = ".".join(names[:count])
-            if name in self._claims:
+            if name in LABELS or name in self._claims or name in DERIVED_LABELS:
                 return name, path[count:]
         return ".".join(names) or "*", path[len(names) :]
 

@@ -43,6 +43,9 @@ class _Masks:
     def __or__(self, other: _Masks) -> _Masks:
         return _Masks(self.lacks | other.lacks, self.goes | other.goes, self.stands | other.stands)
 
+    def __and__(self, other: _Masks) -> _Masks:
+        return _Masks(self.lacks & other.lacks, self.goes & other.goes, self.stands & other.stands)
+
     def is_within(self, other: _Masks) -> bool:
         return self | other == other
 
@@ -109,18 +112,29 @@ class _Search:
         self._costs: list[int] = []
         self._cost_of: dict[int, int] = {}
         self._options = {one.id: self._prune(self._claim_sets(one)) for one in query.credentials}
+        self._floors = self._find_floors()
 
     def try_credentials(self, credentials: Sequence[CredentialQuery]) -> None:
         """Look for a better answer with exactly these credentials."""
-        self._descend(credentials, (), _Masks())
+        lacks, costs = [0], [0]
+        for credential in reversed(credentials):
+            lack, price = self._floors[credential.id]
+            lacks.append(lacks[-1] + lack)
+            costs.append(costs[-1] + price)
+        self._descend(credentials, list(zip(reversed(lacks), reversed(costs), strict=True)), (), _Masks())
 
     def _descend(
-        self, credentials: Sequence[CredentialQuery], chosen: tuple[Choice, ...], masks: _Masks
+        self,
+        credentials: Sequence[CredentialQuery],
+        floors: Sequence[tuple[int, int]],
+        chosen: tuple[Choice, ...],
+        masks: _Masks,
     ) -> None:
         self._steps += 1
         _require_few(self._steps)
-        measure = self._measured(masks)
-        # A further credential never makes an answer better.
+        # What is still to come adds at least its floor.
+        lacks, price, stands = self._measured(masks)
+        measure = (lacks + floors[len(chosen)][0], price + floors[len(chosen)][1], stands)
         if self._measure is not None and measure >= self._measure:
             return
         if len(chosen) == len(credentials):
@@ -128,14 +142,35 @@ class _Search:
             return
         credential = credentials[len(chosen)]
         for option in self._options[credential.id]:
-            self._descend(credentials, (*chosen, Choice(credential, option.claims)), masks | option.masks)
+            choice = Choice(credential, option.claims)
+            self._descend(credentials, floors, (*chosen, choice), masks | option.masks)
+
+    def _find_floors(self) -> dict[str, tuple[int, int]]:
+        """What each credential lacks and costs at least, whatever the others do: only what no other has counts."""
+        seen, shared = _Masks(), _Masks()
+        for options in self._options.values():
+            own = _Masks()
+            for option in options:
+                own |= option.masks
+            shared |= seen & own
+            seen |= own
+        return {
+            query_id: (
+                min((one.masks.lacks & ~shared.lacks).bit_count() for one in options),
+                min(self._cost(one.masks.goes & ~shared.goes) for one in options),
+            )
+            for query_id, options in self._options.items()
+        }
 
     def _measured(self, masks: _Masks) -> Measure:
-        found = self._cost_of.get(masks.goes)
+        return masks.lacks.bit_count(), self._cost(masks.goes), masks.stands.bit_count()
+
+    def _cost(self, goes: int) -> int:
+        found = self._cost_of.get(goes)
         if found is None:
-            found = sum(one for number, one in enumerate(self._costs) if masks.goes >> number & 1)
-            self._cost_of[masks.goes] = found
-        return masks.lacks.bit_count(), found, masks.stands.bit_count()
+            found = sum(one for number, one in enumerate(self._costs) if goes >> number & 1)
+            self._cost_of[goes] = found
+        return found
 
     def _claim_sets(self, credential: CredentialQuery) -> list[_Option]:
         if not credential.claim_sets:
