@@ -311,6 +311,10 @@ class Desk:
         act.report(state)
         await self._until(act, asyncio.ensure_future(event.wait()))
 
+    async def warn(self, sentence: str) -> None:
+        """Tell the owner of something that may be an attack; ``sentence`` names no provider and no value."""
+        await self._prompts.touch_wanted("", f"refused: {sentence}; see ownerctl ledger log")
+
     async def notify_waiting(self, act: Act) -> None:
         """Tell the owner that something waits for an unlock."""
         await self._prompts.touch_wanted("", f"a request waits: run ownerctl unlock ({act.kind})")

@@ -26,7 +26,7 @@ from ownerd.core.statement import Situation, offer_statement
 from ownerd.core.vault import Vault
 from ownerd.credential.presentation import build_response, finish
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import NotAllowed
+from ownerd.model.errors import Downgraded, KeyChanged, NotAllowed
 from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import KnownAsker, Offer
 from ownerd.model.policy import GrantLimits
@@ -61,7 +61,7 @@ async def present(session: Session, act: Act, text: str, wishes: Wishes) -> Rele
         request = admission.read(session, text)
         waited = True
     vault = session.require_vault()
-    alarms = admission.judge(vault, request)
+    alarms = await _judged(session, vault, request)
     if not wishes.ask and grants.may_have_grant(request, act.caller):
         released = await _repeat(session, act, vault, request)
         if released is not None:
@@ -78,6 +78,15 @@ async def present(session: Session, act: Act, text: str, wishes: Wishes) -> Rele
         if request.login:
             return await login.sign_in(session, act, vault, request, alarms)
         return await _answer(case, vault)
+
+
+async def _judged(session: Session, vault: Vault, request: Request) -> tuple[str, ...]:
+    """`admission.judge`; what it refuses the owner is told of, because it may be an attack."""
+    try:
+        return admission.judge(vault, request)
+    except (Downgraded, KeyChanged) as error:
+        await session.desk.warn(str(error))
+        raise
 
 
 async def _repeat(session: Session, act: Act, vault: Vault, request: Request) -> Released | None:

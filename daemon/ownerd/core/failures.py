@@ -13,10 +13,11 @@ from ownerd.core.journal import Journal
 from ownerd.core.ports import Clock
 from ownerd.core.statement import app_label
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Dismissed, NotAllowed, OwnerdError
+from ownerd.model.errors import Dismissed, Downgraded, KeyChanged, NotAllowed, OwnerdError
 from ownerd.model.names import Kind
 
 PER_MINUTE: Final = 30
+_REFUSALS: Final = (Dismissed, NotAllowed, Downgraded, KeyChanged)
 _MINUTE_MS: Final = 60_000
 
 
@@ -38,7 +39,7 @@ class Failures:
             self._left_out += 1
             return None
         self._written += 1
-        kind = Kind.REFUSED if isinstance(error, (Dismissed, NotAllowed)) else Kind.FAILED
+        kind = Kind.REFUSED if isinstance(error, _REFUSALS) else Kind.FAILED
         values: dict[str, Json] = {"app": app_label(act.caller), **act.notes}
         values["error"] = {"name": error.id, "act": act.kind, "left_out_before": self._left_out}
         self._left_out = 0
