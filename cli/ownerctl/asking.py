@@ -18,6 +18,7 @@ from ownerd.model.errors import Cancelled, OwnerdError
 from ownerd.model.names import REQUEST_INTERFACE
 
 DONE = 0
+COUNTER_OFFER = 3
 CANCEL_SECONDS = 3.0
 
 Answer = tuple[int, dict[str, Any]]

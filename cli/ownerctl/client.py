@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ownerctl.asking import CANCEL_SECONDS, DONE, Asking, Observer, plain
+from ownerctl.asking import CANCEL_SECONDS, COUNTER_OFFER, DONE, Asking, Observer, plain
 from ownerctl.errors import AgentGone, BadAnswer, NoBus, NotRunning
 from ownerctl.failures import raise_remote
 from ownerd.dbuslib import (
@@ -41,9 +41,14 @@ _GONE = frozenset(f"{BUS_DAEMON}.Error.{name}" for name in ("NameHasNoOwner", "S
 CALL_SECONDS = 30.0
 
 
-def variants(options: Mapping[str, str | list[str]]) -> dict[str, Variant]:
+Option = str | bool | int | list[str]
+
+_SIGNATURES: dict[type, str] = {str: "s", bool: "b", int: "u", list: "as"}
+
+
+def variants(options: Mapping[str, Option]) -> dict[str, Variant]:
     """Options as ``a{sv}``."""
-    return {name: Variant("s" if isinstance(value, str) else "as", value) for name, value in options.items()}
+    return {name: Variant(_SIGNATURES[type(value)], value) for name, value in options.items()}
 
 
 class Client:
@@ -175,16 +180,31 @@ class Client:
             raise BadAnswer("the daemon has no session key")
         return got[0]
 
-    async def present(self, request: str, options: Mapping[str, str], observer: Observer) -> dict[str, Any]:
-        """Be an app: `Present` and its results. Raises as `ask` does."""
-        return await self.ask(AGENT_PATH, AGENT_INTERFACE, "Present", (request,), options, observer)
+    async def present(
+        self, request: str, options: Mapping[str, Option], observer: Observer
+    ) -> dict[str, Any]:
+        """Be an app: `Present` and its results, those of a counter-offer where ``negotiate`` asks for such.
+
+        They have ``offer`` then, and no ``response``. Raises as `ask` does.
+        """
+        return await self.app_ask("Present", request, options, observer)
+
+    async def app_ask(
+        self, member: str, text: str, options: Mapping[str, Option], observer: Observer
+    ) -> dict[str, Any]:
+        """`ask` on ``org.ownerd.Agent1``."""
+        return await self.ask(AGENT_PATH, AGENT_INTERFACE, member, (text,), options, observer)
+
+    async def end_negotiation(self, negotiation: str) -> None:
+        """End a negotiation of this connection. Raises `NotFound` where it has ended."""
+        await self.call(AGENT_PATH, AGENT_INTERFACE, "EndNegotiation", "s", negotiation)
 
     async def owner_ask(
         self,
         interface: str,
         member: str,
         texts: tuple[str, ...],
-        options: Mapping[str, str],
+        options: Mapping[str, Option],
         observer: Observer,
     ) -> dict[str, Any]:
         """`ask` on ``org.ownerd.Owner1.INTERFACE``."""
@@ -198,7 +218,7 @@ class Client:
         interface: str,
         member: str,
         texts: tuple[str, ...],
-        options: Mapping[str, str],
+        options: Mapping[str, Option],
         observer: Observer,
     ) -> dict[str, Any]:
         """Call a method that answers through a Request object, and wait for its ``Response``.
@@ -225,7 +245,7 @@ class Client:
         finally:
             self._asking = None
             asking.close()
-        if code != DONE:
+        if code != DONE and not (code == COUNTER_OFFER and options.get("negotiate") is True):
             raise_remote(str(results.get("error", "")), str(results.get("message", "")), code=code)
         return results
 

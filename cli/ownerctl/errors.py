@@ -58,6 +58,13 @@ class BadPresentation(CommandError):
     hint = "do not use the values; nothing of them was printed"
 
 
+class NotAccepted(CommandError):
+    """The owner offered something else than was asked, and nobody accepted it."""
+
+    hint = "ask for what is offered, or take it with --accept"
+    exit_code = 6
+
+
 class FileTrouble(CommandError):
     """A file that the command names cannot be read or written."""
 

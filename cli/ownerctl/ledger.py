@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
+from ownerctl.ledger_words import approved_by, facts_in_words, summary
 from ownerctl.offline import head, offline_entries, verify
 from ownerctl.options import Output, examples, output_options
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ownerd.model.encoding import Json
 
 _OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
-_LONG_FACTS = frozenset({"verifier_key", "opening_key"})
 _MAX_COUNT = 500  # what the daemon shows at once
 
 
@@ -42,35 +42,14 @@ async def _require_unlocked(owner: Owner) -> dict[str, Any]:
     return status
 
 
-def _words(value: Json) -> str:
-    """A value of an opening in a word: the name or label of what it describes."""
-    if isinstance(value, dict):
-        return str(value.get("name") or value.get("label") or "")
-    return str(value)
-
-
-def _summary(entry: dict[str, Json]) -> str:
-    """What an entry is about, from its facts and, where they are given, its values. Shows no claim's value."""
-    values = entry.get("values") or {}
-    parts = [_words(values[label]) for label in ("provider", "app", "purpose", "error") if label in values]
-    claims = [_words(value) for label, value in values.items() if label.startswith("claim/")]
-    if claims:
-        parts.append(", ".join(claims))
-    facts = entry.get("facts") or {}
-    parts += [f"{name} {_words(value)}" for name, value in facts.items() if name not in _LONG_FACTS]
-    if entry.get("values") is None and "values" in entry:
-        parts.append("values not shown")
-    return "; ".join(part for part in parts if part)
-
-
 def _show_log(entries: list[dict[str, Json]]) -> None:
     rows = [
         [
             entry.get("seq"),
             render.local_time(str(entry.get("time"))),
             entry.get("kind"),
-            "touch" if entry.get("approval") else "",
-            _summary(entry),
+            approved_by(entry),
+            summary(entry),
         ]
         for entry in entries
     ]
@@ -142,12 +121,13 @@ def _show_entry(entry: dict[str, Json]) -> None:
         "entry": entry.get("seq"),
         "time": render.local_time(str(entry.get("time"))),
         "kind": entry.get("kind"),
-        "approved by a touch": bool(entry.get("approval")),
-        **(entry.get("facts") or {}),
+        "approved by": approved_by(entry) or "nobody",
+        **facts_in_words(entry),
     }
     for label, value in values.items():
         if label.startswith("claim/") and isinstance(value, dict):
-            shown[str(value.get("name"))] = f"{value.get('value')} (version {value.get('version')})"
+            asked = f", instead of {value['of']}" if value.get("of") else ""
+            shown[str(value.get("name"))] = f"{value.get('value')} (version {value.get('version')}{asked})"
         else:
             shown[label] = value
     render.emit_details(shown)

@@ -38,7 +38,18 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "See, add, name, test and remove the tokens that open the vault.",
     ),
     "recovery": ("ownerctl.recovery", "recovery", "Make, use and check the recovery code."),
-    "provider": ("ownerctl.provider", "provider", "See who holds what."),
+    "provider": (
+        "ownerctl.provider",
+        "provider",
+        "See who holds what; rotate a provider's key, forget a provider.",
+    ),
+    "policy": (
+        "ownerctl.policy",
+        "policy",
+        "Say beforehand who gets what: show, edit, export, import, explain.",
+    ),
+    "grant": ("ownerctl.grant", "grant", "See and revoke what providers may repeat without a touch."),
+    "receipt": ("ownerctl.receipt", "receipt", "Record what a provider returned for a disclosure."),
     "ledger": ("ownerctl.ledger", "ledger", "Read the ledger, and verify it without the daemon."),
     "version": ("ownerctl.version", "version", "Show versions."),
     "completion": ("ownerctl.completion", "completion", "Print the completion script for a shell."),
@@ -75,7 +86,8 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nFirst steps:\n  ownerctl setup\n  ownerctl data set given_name\n"
     "  ownerctl request --claim given_name\n\n\b\nExit status:\n"
-    "  0 done  1 failed  2 usage  3 refused  4 no token  5 ledger tampered  130 interrupted",
+    "  0 done  1 failed  2 usage  3 refused  4 no token  5 ledger tampered\n"
+    "  6 a counter-offer that nobody accepted  130 interrupted",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value instead of text.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is waited for, without a terminal too.")

@@ -47,23 +47,32 @@ class Owner:
         Raises `ForeignAgent`, naming the process that holds the name, when the daemon's key is not the one
         in the runtime directory.
         """
-        from ownerctl.sealed import (  # brings cryptography, which status is too quick for
-            Channel,
-            require_session_key,
-        )
+        from ownerctl.sealed import Channel
 
-        try:
-            recipient = require_session_key(await self.client.session_key())
-        except ForeignAgent as error:
-            pid = await self.client.owner_pid()
-            hint = f"process {pid} holds the name on the bus; end it, then start ownerd" if pid else ""
-            raise ForeignAgent(str(error), hint=hint) from error
-        channel = Channel(recipient)
+        channel = Channel(await self._recipient())
         results = await self.ask(interface, member, channel.seal(message))
         answer = results.get("sealed")
         if not isinstance(answer, str):
             raise BadAnswer("the daemon gave no sealed answer")
         return channel.open(answer)
+
+    async def hand_in(self, message: Mapping[str, Json]) -> dict[str, Any]:
+        """Hand in a receipt, sealed; returns the results. Raises as `sealed`."""
+        from ownerctl.sealed import seal_without_answer
+
+        sealed = seal_without_answer(message, await self._recipient())
+        async with self.progress() as line:
+            return await self.client.app_ask("Receive", sealed, self.terminal, line)
+
+    async def _recipient(self) -> dict[str, Json]:
+        from ownerctl.sealed import require_session_key  # brings cryptography, which status is too quick for
+
+        try:
+            return require_session_key(await self.client.session_key())
+        except ForeignAgent as error:
+            pid = await self.client.owner_pid()
+            hint = f"process {pid} holds the name on the bus; end it, then start ownerd" if pid else ""
+            raise ForeignAgent(str(error), hint=hint) from error
 
 
 @asynccontextmanager

@@ -19,6 +19,16 @@ def agree(question: str, *, default: bool) -> bool:
             return answer.startswith("y")
 
 
+def letter(question: str, letters: str) -> str:
+    """Ask for one of ``letters``; Enter alone is the first. Raises `EOFError`."""
+    while True:
+        answer = render.ask(f"{question} [{letters[0].upper()}{letters[1:]}]: ").strip().lower()
+        if not answer:
+            return letters[0]
+        if len(answer) == 1 and answer in letters:
+            return answer
+
+
 def pick(question: str, rows: Sequence[str], *, may_be_none: bool = False) -> int | None:
     """Show ``rows`` with numbers and ask for one; its index, or None for Enter where that is an answer."""
     for number, row in enumerate(rows, 1):

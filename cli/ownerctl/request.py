@@ -20,7 +20,6 @@ from ownerctl.claims import require_names
 from ownerctl.options import Output, complete_claims, examples, output_options
 
 if TYPE_CHECKING:
-    from ownerctl.owner import Owner
     from ownerd.credential.jwe import JwePrivateKey
     from ownerd.model.encoding import Json
 
@@ -139,17 +138,31 @@ def read_request(path: str) -> Asked:
     metavar="URI",
     help="Names the asker; never called.",
 )
+@click.option("--negotiate", "negotiates", is_flag=True, help="Take counter-offers, and be asked about each.")
+@click.option(
+    "--accept", "accepts", is_flag=True, help="Accept whatever the owner offers instead; for scripts."
+)
+@click.option("--ask", "asks", is_flag=True, help="Have the owner asked in any case: no grant serves.")
 @output_options
 def request(
-    names: tuple[str, ...], path: str | None, purpose: str | None, response_uri: str, output: Output
+    names: tuple[str, ...],
+    *,
+    path: str | None,
+    purpose: str | None,
+    response_uri: str,
+    negotiates: bool,
+    accepts: bool,
+    asks: bool,
+    output: Output,
 ) -> None:
     """Ask for claims as an app does, for scripts.
 
     Prints the claims once the owner approved and the answer is verified. For a request object of a
-    provider (--file), whose answer only the provider can open, prints the JWE.
+    provider (--file), whose answer only the provider can open, prints the JWE. A counter-offer that nobody
+    accepts is printed, and ends with exit status 6.
     """
+    from ownerctl.bargain import Wishes, bargain
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse
 
     if bool(names) == (path is not None):
         raise UsageTrouble("give either --claim NAME or --file FILE", hint="ownerctl request --help")
@@ -158,11 +171,8 @@ def request(
     else:
         asked = with_own_key(build_request(require_names(names), response_uri, purpose))
 
-    async def work(owner: Owner) -> dict[str, Any]:
-        async with owner.progress() as line:
-            return await owner.client.present(asked.text, owner.terminal, line)
-
-    _print_answer(asked, converse(output, work), output)
+    wishes = Wishes(negotiates=negotiates, accepts=accepts, asks=asks)
+    _print_answer(asked, bargain(asked.text, wishes, output), output)
 
 
 def _print_answer(asked: Asked, results: dict[str, Any], output: Output) -> None:

@@ -72,6 +72,11 @@ def require_session_key(claimed_key: str, path: Path | None = None) -> dict[str,
     return claimed
 
 
+def seal_without_answer(message: Mapping[str, Json], recipient: Mapping[str, Json]) -> str:
+    """Seal a message that names no key for an answer; the version is added here."""
+    return seal_jwe(json.dumps({"v": 1, **message}, ensure_ascii=False).encode("utf-8"), dict(recipient))
+
+
 class Channel:
     """One exchange with the daemon: what goes is sealed to ``recipient``, what comes to a key made here."""
 

@@ -18,6 +18,7 @@ from ownerctl.claims import require_names
 from ownerctl.options import Output, complete_claims, examples, output_options
 
 if TYPE_CHECKING:
+    from ownerctl.client import Option
     from ownerctl.owner import Owner
 
 _POLL_SECONDS = 0.3
@@ -29,6 +30,22 @@ async def _list(owner: Owner) -> list[dict[str, Any]]:
 
     (rows,) = await owner.client.owner_call("Requests", "List")
     return members({"requests": rows}, "requests")
+
+
+def complete_pending(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Ids of waiting requests that begin with ``typed``, for the shell; starts no daemon for them."""
+    from ownerctl.owner import converse
+    from ownerd.model.errors import OwnerdError
+
+    async def work(owner: Owner) -> list[dict[str, Any]]:
+        await owner.client.owner(activate=False)
+        return await _list(owner)
+
+    try:
+        ids = [str(row.get("id")) for row in converse(Output(), work)]
+    except OwnerdError:
+        return []
+    return [found for found in ids if found.startswith(typed)]
 
 
 async def _choose(owner: Owner, given: str | None) -> str:
@@ -69,20 +86,37 @@ def pending(output: Output) -> None:
     render.note("ownerctl approve ID asks you on this terminal" if rows else "no request waits")
 
 
-@click.command(epilog=examples("ownerctl approve 3 --without birthdate"))
-@click.argument("request_id", required=False, metavar="[ID]")
+@click.command(
+    epilog=examples(
+        "ownerctl approve 3 --without birthdate --retention P30D",
+        "ownerctl approve 3 --grant-days 30 --grant-count 100 --grant-per-hour 20",
+    )
+)
+@click.argument("request_id", required=False, metavar="[ID]", shell_complete=complete_pending)
 @click.option(
     "--without", multiple=True, metavar="CLAIM", shell_complete=complete_claims, help="Leave a claim out."
 )
+@click.option("--retention", metavar="P30D", help="How long it may be kept, instead of what is asked.")
+@click.option("--grant-days", type=click.IntRange(1), help="Let the provider repeat this, for so many days.")
+@click.option("--grant-count", type=click.IntRange(1), help="So many times in all.")
+@click.option("--grant-per-hour", type=click.IntRange(1), help="At most so often in any hour.")
 @output_options
-def approve(request_id: str | None, without: tuple[str, ...], output: Output) -> None:
+def approve(
+    request_id: str | None,
+    *,
+    without: tuple[str, ...],
+    retention: str | None,
+    output: Output,
+    **limits: int | None,
+) -> None:
     """Show a waiting request on this terminal, to approve it.
 
-    A locked vault is unlocked first. The daemon asks here, and the touch comes after your answer.
+    A locked vault is unlocked first. The daemon asks here, and the touch comes after your answer. With the three
+    --grant options the provider may repeat this request without a touch, for 30 days at most.
     """
     from ownerctl.owner import converse
 
-    left_out = require_names(without)
+    narrowing = _narrowing(without, retention, limits)
 
     async def work(owner: Owner) -> str:
         from ownerctl.client import variants
@@ -91,7 +125,7 @@ def approve(request_id: str | None, without: tuple[str, ...], output: Output) ->
         if not (await owner.status()).get("unlocked"):
             # A request that waits for the vault has nothing to show yet.
             await owner.ask("Agent", "Unlock")
-        options = variants({**owner.terminal, "without": left_out})
+        options = variants({**owner.terminal, **narrowing})
         await owner.client.owner_call("Requests", "Approve", "sa{sv}", chosen, options)
         await _until_over(owner, chosen)
         return chosen
@@ -101,6 +135,27 @@ def approve(request_id: str | None, without: tuple[str, ...], output: Output) ->
         render.emit_json({"id": chosen, "waiting": False})
     else:
         render.emit_line(f"{chosen} no longer waits")
+
+
+def _narrowing(
+    without: tuple[str, ...], retention: str | None, limits: dict[str, int | None]
+) -> dict[str, Option]:
+    """Options of ``Requests.Approve``; how far each may go is the daemon's to say. Raises `UsageTrouble`."""
+    from ownerctl.errors import UsageTrouble
+    from ownerd.credential.transaction_data import retention_days
+    from ownerd.model.errors import InvalidArgument
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    if given and len(given) < len(limits):
+        hint = "--grant-days 30 --grant-count 100 --grant-per-hour 20"
+        raise UsageTrouble("a grant needs its days, its count and its number per hour", hint=hint)
+    narrowing: dict[str, Option] = {"without": require_names(without), **given}
+    if retention is not None:
+        try:
+            narrowing["retention_days"] = retention_days(retention)
+        except InvalidArgument as error:
+            raise UsageTrouble("--retention is not a time", hint="30 days are P30D, a year is P1Y") from error
+    return narrowing
 
 
 async def _until_over(owner: Owner, chosen: str) -> None:
@@ -122,10 +177,11 @@ async def _until_over(owner: Owner, chosen: str) -> None:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-@click.command(epilog=examples("ownerctl refuse 3"))
-@click.argument("request_id", required=False, metavar="[ID]")
+@click.command(epilog=examples("ownerctl refuse 3", "ownerctl refuse 3 --today"))
+@click.argument("request_id", required=False, metavar="[ID]", shell_complete=complete_pending)
+@click.option("--today", is_flag=True, help="Refuse also what its app asks until midnight.")
 @output_options
-def refuse(request_id: str | None, output: Output) -> None:
+def refuse(request_id: str | None, today: bool, output: Output) -> None:  # noqa: FBT001 click passes parameters by name
     """Refuse a waiting request.
 
     Nothing is released, and the refusal is recorded.
@@ -134,14 +190,14 @@ def refuse(request_id: str | None, output: Output) -> None:
 
     async def work(owner: Owner) -> str:
         chosen = await _choose(owner, request_id)
-        await owner.client.owner_call("Requests", "Refuse", "s", chosen)
+        await owner.client.owner_call("Requests", "RefuseToday" if today else "Refuse", "s", chosen)
         return chosen
 
     chosen = converse(output, work)
     if output.json:
-        render.emit_json({"id": chosen, "refused": True})
+        render.emit_json({"id": chosen, "refused": True, "today": today})
     else:
-        render.emit_line(f"refused {chosen}")
+        render.emit_line(f"refused {chosen}{', and its app until midnight' if today else ''}")
 
 
 @click.command(epilog=examples("ownerctl watch", "ownerctl watch --names-only"))

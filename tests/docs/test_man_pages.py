@@ -77,11 +77,13 @@ def test_ownerd_describes_each_configuration_key() -> None:
 
 
 def test_the_exit_codes_of_the_error_table_are_explained() -> None:
+    from ownerctl.errors import CommandError
     from ownerd.model.errors import error_table
 
     page = (MAN / "ownerctl.1").read_text("utf-8").split(".Sh EXIT STATUS")[1].split(".Sh ")[0]
     explained = {int(code) for code in re.findall(r"^\.It (\d+)$", page, re.MULTILINE)}
-    assert {error.exit_code for error in error_table().values()} | {0, 130} == explained
+    errors = [*error_table().values(), *CommandError.__subclasses__()]
+    assert {error.exit_code for error in errors} | {0, 130} == explained
 
 
 def test_pages_have_the_sections_that_readers_look_for() -> None:

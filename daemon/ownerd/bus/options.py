@@ -9,6 +9,7 @@ from typing import Any, Final
 from ownerd.bus.label import clean_text
 from ownerd.bus.terminal import require_terminal
 from ownerd.core.service import Narrowing, Wishes
+from ownerd.credential.transaction_data import MAX_RETENTION_DAYS
 from ownerd.dbuslib import Variant
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.claim import LABELS, require_claim_name
@@ -17,7 +18,6 @@ from ownerd.model.policy import MAX_GRANT_DAYS, GrantLimits
 
 MAX_TEXT_BYTES: Final = 256 * 1024
 MAX_TOKEN_ID_CHARS: Final = 256
-MAX_RETENTION_DAYS: Final = 36500
 MAX_GRANT_COUNT: Final = 100_000
 MAX_GRANT_PER_HOUR: Final = 3600
 _HANDLE_TOKEN = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
@@ -34,10 +34,10 @@ PRESENT_OPTIONS: Final = {
     "ask": "b",
 }
 _BOUNDS: Final = {
-    "retention_days": MAX_RETENTION_DAYS,
-    "grant_days": MAX_GRANT_DAYS,
-    "grant_count": MAX_GRANT_COUNT,
-    "grant_per_hour": MAX_GRANT_PER_HOUR,
+    "retention_days": (0, MAX_RETENTION_DAYS),
+    "grant_days": (1, MAX_GRANT_DAYS),
+    "grant_count": (1, MAX_GRANT_COUNT),
+    "grant_per_hour": (1, MAX_GRANT_PER_HOUR),
 }
 _GRANT: Final = ("grant_days", "grant_count", "grant_per_hour")
 APPROVE_OPTIONS: Final = {"without": "as", **dict.fromkeys(_BOUNDS, "u"), **TERMINAL_OPTIONS}
@@ -99,9 +99,9 @@ def _parse_narrowing(values: dict[str, Any]) -> Narrowing:
     without = values.get("without", [])
     if len(without) > len(LABELS):
         raise InvalidArgument("option without names more claims than there are")
-    for key, most in _BOUNDS.items():
-        if key in values and not 1 <= values[key] <= most:
-            raise InvalidArgument(f"option {key} is not from 1 to {most}")
+    for key, (least, most) in _BOUNDS.items():
+        if key in values and not least <= values[key] <= most:
+            raise InvalidArgument(f"option {key} is not from {least} to {most}")
     given = [key for key in _GRANT if key in values]
     if given and len(given) < len(_GRANT):
         raise InvalidArgument(

@@ -32,9 +32,11 @@ def test_the_tree_is_the_documented_one() -> None:
     assert [path.removeprefix("ownerctl ") for path, _ in LEAVES] == [
         "setup", "status", "unlock", "lock",
         "data export", "data get", "data import", "data list", "data remove", "data set",
-        "request", "pending", "approve", "refuse", "watch",
+        "request", "open", "pending", "approve", "refuse", "watch",
         "token add", "token list", "token name", "token pin", "token remove", "token test",
-        "recovery set", "recovery status", "recovery use", "provider list", "provider show",
+        "recovery set", "recovery status", "recovery use", "provider forget", "provider list",
+        "provider rotate", "provider show", "policy edit", "policy explain", "policy export", "policy import",
+        "policy show", "grant list", "grant revoke", "grant show", "receipt",
         "ledger head", "ledger log", "ledger show", "ledger verify", "version", "completion",
     ]  # fmt: skip
 

@@ -1,0 +1,97 @@
+"""What an entry of the ledger is about, in a line for people. Shows no claim's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from ownerctl import render
+
+if TYPE_CHECKING:
+    from ownerd.model.encoding import Json
+
+_LONG_FACTS: Final = frozenset({"verifier_key", "opening_key"})
+_KEY_CHARS: Final = 12
+_SIGNATURES: Final = {
+    "good": "signed by its key",
+    "unknown-key": "signed by a key that is not known",
+    "none": "not signed",
+}
+
+
+def approved_by(entry: Mapping[str, Json]) -> str:
+    """``touch``, the grant that a touch made, or nothing."""
+    if entry.get("approval"):
+        return "touch"
+    grant = (entry.get("facts") or {}).get("grant")
+    return f"grant {grant}" if entry.get("kind") == "disclosure" and grant is not None else ""
+
+
+def facts_in_words(entry: Mapping[str, Json]) -> dict[str, Json]:
+    """The facts that anyone with the file can read, under names for people."""
+    facts = entry.get("facts") or {}
+    named = _FACTS.get(str(entry.get("kind")))
+    return named(facts) if named is not None else dict(facts)
+
+
+def summary(entry: Mapping[str, Json]) -> str:
+    """What an entry is about, from its facts and, where they are given, its values."""
+    values = entry.get("values") or {}
+    parts = [_word(values[label]) for label in ("provider", "app", "purpose", "error") if label in values]
+    claims = [_claim(value) for label, value in values.items() if label.startswith("claim/")]
+    if claims:
+        parts.append(", ".join(claims))
+    parts += _of_kind(str(entry.get("kind")), values)
+    facts = facts_in_words(entry)
+    parts += [f"{name} {_word(value)}".strip() for name, value in facts.items() if name not in _LONG_FACTS]
+    if entry.get("values") is None and "values" in entry:
+        parts.append("values not shown")
+    return "; ".join(part for part in parts if part)
+
+
+def _of_kind(kind: str, values: Mapping[str, Json]) -> list[str]:
+    """What the values say that belongs to one kind alone."""
+    if kind == "offer":
+        statement = values.get("statement")
+        offer = statement.get("offer") if isinstance(statement, dict) else None
+        return [f"round {offer['round']}"] if isinstance(offer, dict) and "round" in offer else []
+    if kind == "provider-pinned":
+        provider = values.get("provider")
+        key = provider.get("key") if isinstance(provider, dict) else None
+        return [f"key {str(key)[:_KEY_CHARS]}…"] if key else []
+    if kind == "receipt":
+        receipt = values.get("receipt")
+        if not isinstance(receipt, dict):
+            return []
+        signed = _SIGNATURES.get(str(receipt.get("signature")), "")
+        return [signed, *(["accepts the terms"] if receipt.get("accepts_terms") else [])]
+    return []
+
+
+def _word(value: Json) -> str:
+    """A value of an opening in a word: the name or label of what it describes."""
+    if isinstance(value, dict):
+        return str(value.get("name") or value.get("label") or "")
+    if isinstance(value, list):
+        return ", ".join(_word(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _claim(value: Json) -> str:
+    instead_of = value.get("of") if isinstance(value, dict) else None
+    return f"{_word(value)} instead of {instead_of}" if instead_of else _word(value)
+
+
+def _grant(facts: Mapping[str, Json]) -> dict[str, Json]:
+    return {
+        "until": render.local_time(str(facts.get("until"))),
+        "at most": f"{facts.get('count')} times, {facts.get('per_hour')} an hour",
+    }
+
+
+_FACTS: Final[dict[str, Callable[[Mapping[str, Json]], dict[str, Json]]]] = {
+    "grant": _grant,
+    "grant-ended": lambda facts: {"grant": facts.get("grant")},
+    "disclosure": lambda facts: {"under grant": facts["grant"]} if "grant" in facts else {},
+    "receipt": lambda facts: {"for entry": facts.get("entry")},
+}
