@@ -31,6 +31,7 @@ class Config:
     pinentry: str | None = None
     lock_on_removal: bool = True
     pkcs11_modules: tuple[str, ...] = ()
+    web_allow_private: bool = False  # ownerctl's; here so that every key is in one table
 
 
 def read_config(path: Path) -> Config:
@@ -58,11 +59,12 @@ def read_config(path: Path) -> Config:
         raise ConfigError("pinentry is not text")
     if not isinstance(lock_on_removal, bool):
         raise ConfigError("lock_on_removal is neither true nor false")
-    if not isinstance(given.get("web_allow_private", False), bool):
+    web_allow_private = given.get("web_allow_private", False)
+    if not isinstance(web_allow_private, bool):
         raise ConfigError("web_allow_private is neither true nor false")
     modules = given.get("pkcs11_modules", [])
     if not isinstance(modules, list) or any(not isinstance(one, str) for one in modules):
         raise ConfigError("pkcs11_modules is not a list of texts")
     if any(not Path(one).is_absolute() for one in modules):
         raise ConfigError("a path of pkcs11_modules is not absolute")
-    return Config(idle_seconds, pinentry, lock_on_removal, tuple(modules))
+    return Config(idle_seconds, pinentry, lock_on_removal, tuple(modules), web_allow_private)
