@@ -224,6 +224,17 @@ def test_the_document_of_another_did_is_refused(provider_rig):
         provider_rig.read(with_document(provider_rig.signed_as(victim), deeper.document()))
 
 
+def test_a_method_of_another_did_inside_the_document_is_refused(provider_rig):
+    signer, other = kit.DidWebSigner(HOST), "did:web:evil.test#request-1"
+    document = signer.document()
+    document["verificationMethod"][0]["id"] = other
+    document["authentication"] = [other]
+    text = forged(provider_rig, signer, {"kid": other})
+    envelope = json.dumps({"client_id": signer.client_id, "request": text})
+    with pytest.raises(NotAllowed, match="kid"):
+        provider_rig.read(with_document(envelope, document))
+
+
 def _change_document(change, signer):
     document = signer.document()
     change(document, document["verificationMethod"][0])

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ownerd.credential.confusables import is_all_confusable, is_mixed, reads_as, scripts, skeleton
 from ownerd.model.plain import shorten, show_plain
@@ -43,8 +42,7 @@ _SECOND_LEVEL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(NamedTuple):
     """A host taken apart, once: comparing it with many others is done with these.
 
     ``name`` is the label that somebody registered, decoded from punycode; ``registrable`` is it with what stands

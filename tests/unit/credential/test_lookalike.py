@@ -186,9 +186,9 @@ def test_two_hundred_known_providers_are_compared_in_a_moment():
     look_alike_notes("bookshop.example", known)
     times = []
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.thread_time()
         look_alike_notes("bookshop.example", known)
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
     assert min(times) < 0.002  # 1 ms on an idle machine
 
 

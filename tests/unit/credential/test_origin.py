@@ -121,6 +121,15 @@ def test_did_webs_that_are_not_taken(did, error):
         parse_did_web(did)
 
 
+def test_what_of_a_did_web_is_not_supported_is_named():
+    for did, named in (
+        ("did:web:shop.example%3A8443", "with a port"),
+        ("did:web:shop.example:a%20b", "with percent"),
+    ):
+        with pytest.raises(NotSupported, match=named):
+            parse_did_web(did)
+
+
 def test_did_web_is_host_and_path():
     assert parse_did_web("did:web:shop.example") == ("shop.example", ())
     assert parse_did_web("did:web:shop.example:a:b-1") == ("shop.example", ("a", "b-1"))
