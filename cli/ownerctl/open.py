@@ -18,7 +18,6 @@ from ownerd.model.errors import OwnerdError
 
 if TYPE_CHECKING:
     from ownerctl.open_request import Asked
-    from ownerctl.owner import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,7 @@ def _hold() -> None:
 
 
 def _answer(text: str, wishes: Wishes, output: Output) -> None:
+    from ownerctl.errors import CommandError
     from ownerctl.open_answer import deliver, follow, tell_refusal
     from ownerctl.open_config import allows_private
     from ownerctl.open_hosts import Hosts
@@ -100,6 +100,7 @@ def _answer(text: str, wishes: Wishes, output: Output) -> None:
     from ownerctl.openid_uri import parse_link
     from ownerctl.terminal import is_interactive
     from ownerctl.web import Web, proxy_variable
+    from ownerd.model.errors import Busy
     from ownerd.model.paths import config_dir
 
     link = parse_link(text)
@@ -110,8 +111,9 @@ def _answer(text: str, wishes: Wishes, output: Output) -> None:
     asked = obtain(link, web, Hosts(wishes.hosts, agrees=wishes.agrees, asks=asks))
     try:
         results = _present(asked, output)
-    except OwnerdError:
-        if wishes.tells_refusal:
+    except OwnerdError as error:
+        # What is worth another try, or was not decided by the daemon, is no refusal.
+        if wishes.tells_refusal and not isinstance(error, Busy | CommandError):
             tell_refusal(asked, web)
         raise
     redirect = deliver(asked, results["response"], results.get("entry"), web)
@@ -133,14 +135,12 @@ def _answer(text: str, wishes: Wishes, output: Output) -> None:
 
 def _present(asked: Asked, output: Output) -> dict[str, Any]:
     """Have the daemon verify, ask and record. Raises what it names, and `BadAnswer`."""
+    from ownerctl.bargain import Wishes as Bargaining
+    from ownerctl.bargain import bargain
     from ownerctl.errors import BadAnswer
-    from ownerctl.owner import converse
 
-    async def work(owner: Owner) -> dict[str, Any]:
-        async with owner.progress() as line:
-            return await owner.client.present(asked.text, owner.terminal, line)
-
-    results = converse(output, work)
+    # A link comes from anywhere: no grant serves it, and a counter-offer has no way back to the page.
+    results = bargain(asked.text, Bargaining(asks=True), output)
     if not isinstance(results.get("response"), str):
         raise BadAnswer("the daemon gave no response")
     return results

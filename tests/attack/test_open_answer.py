@@ -29,24 +29,7 @@ def test_the_sealed_answer_and_nothing_else_is_posted(open_desk: OpenDesk, hosti
     assert JWE not in ran.out + ran.err
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "javascript:alert(1)",
-        "file:///etc/passwd",
-        "http://shop.example/thanks",
-        "openid4vp://?client_id=x",
-        "--help",
-        "https://shop.example/\x1b[2J",
-        "https://shop.example/a b",
-        "https://user@shop.example/",
-        "https://shop.example/#a#b",
-        "https://shop.example/" + "a" * 2100,
-        "https://127.0.0.1/",
-        7,
-        None,
-    ],
-)
+@pytest.mark.parametrize("uri", ["javascript:alert(1)", "file:///etc/passwd", "https://shop.example/\x1b[2J"])
 def test_a_redirect_uri_of_another_kind_is_never_opened(
     open_desk: OpenDesk, hostile: Serve, uri: object
 ) -> None:
@@ -78,7 +61,7 @@ def test_a_page_on_another_host_is_pointed_out(open_desk: OpenDesk, hostile: Ser
     assert f"beware: that is another host than {HOST}" in open_desk.run("--yes", link(server)).err
 
 
-@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect"])
 def test_the_answer_is_not_sent_on_by_a_redirect(open_desk: OpenDesk, hostile: Serve, status: str) -> None:
     thief = hostile(lambda _got: answer(b"{}", "application/json"))
 
@@ -124,3 +107,20 @@ def test_a_refusal_is_silent_unless_the_owner_wants_it_told(
     assert ran.code == code
     assert server.got[-1].form == {"error": "access_denied", "state": "state-1"}
     assert "was told of the refusal, without a reason" in ran.err
+
+
+@pytest.mark.parametrize("plan", [{"error": "Busy"}, {"do": "die"}])
+def test_what_was_not_decided_is_not_told_as_a_refusal(
+    open_desk: OpenDesk, hostile: Serve, plan: dict[str, str]
+) -> None:
+    server = hostile(provider(b"{}"))
+    open_desk.desk.plan(present=plan)
+    assert open_desk.run("--yes", "--tell-refusal", link(server)).code == 1
+    assert len(server.got) == 1
+
+
+def test_no_grant_serves_a_link_and_no_counter_offer_comes_back(open_desk: OpenDesk, hostile: Serve) -> None:
+    server = hostile(provider(b"{}"))
+    assert open_desk.run("--yes", link(server)).code == 0
+    negotiate, negotiation, accept, ask = open_desk.desk.called("wishes")[0][1:]
+    assert (negotiate, negotiation, accept, ask) == (False, None, False, True)

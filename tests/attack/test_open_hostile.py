@@ -44,7 +44,7 @@ def test_a_body_of_the_largest_size_is_read_to_its_end(lone_desk: OpenDesk, host
     assert "the request object is not a compact JWS" in lone_desk.run("--yes", link(server)).err
 
 
-@pytest.mark.parametrize("media_type", ["application/jwt", "text/html", "application/json", ""])
+@pytest.mark.parametrize("media_type", ["application/jwt", ""])
 def test_another_content_type_is_refused(lone_desk: OpenDesk, hostile: Serve, media_type: str) -> None:
     server = hostile(lambda _got: answer(request_object(server).encode(), media_type))
     ran = lone_desk.run("--yes", link(server))
@@ -59,7 +59,7 @@ def test_the_wallet_nonce_must_come_back(lone_desk: OpenDesk, hostile: Serve) ->
     assert "lacks the wallet_nonce" in ran.err
 
 
-@pytest.mark.parametrize("other", ["another", "", 7, None, ["x"], "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+@pytest.mark.parametrize("other", ["another", "\N{LATIN SMALL LETTER E WITH ACUTE}", 7])
 def test_another_wallet_nonce_is_refused(lone_desk: OpenDesk, hostile: Serve, other: object) -> None:
     server = hostile(lambda _got: answer(request_object(server, wallet_nonce=other).encode()))
     ran = lone_desk.run("--yes", link(server, method="post"))
@@ -108,7 +108,7 @@ def test_a_certificate_of_an_unknown_ca_is_refused(lone_desk: OpenDesk, hostile:
     assert "does not hold" in ran.err
 
 
-@pytest.mark.parametrize("text", ["", "web_allow_private = false\n", "idle_seconds = 900\n"])
+@pytest.mark.parametrize("text", ["", "web_allow_private = false\n"])
 def test_a_name_that_leads_to_loopback_is_not_contacted(
     lone_desk: OpenDesk, hostile: Serve, text: str
 ) -> None:
@@ -163,9 +163,7 @@ def test_a_request_for_another_response_host_needs_its_own_consent(
     assert open_desk.desk.called("present") == []
 
 
-@pytest.mark.parametrize(
-    "aim", ["http://shop.example/a", "https://127.0.0.1/a", "https://[::1]/a", "file:///etc/passwd", "", 7]
-)
+@pytest.mark.parametrize("aim", ["http://shop.example/a", "https://127.0.0.1/a", 7])
 def test_a_response_uri_that_is_no_https_name_ends_before_the_daemon(
     open_desk: OpenDesk, hostile: Serve, aim: object
 ) -> None:
