@@ -24,7 +24,7 @@ from ownerd.core import (
     token_acts,
     unlocking,
 )
-from ownerd.core.desk import CHANGE_PIN, PRESENT, Act
+from ownerd.core.desk import CHANGE_PIN, PRESENT, RECEIVE, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import APPROVER
@@ -149,7 +149,7 @@ class Agent:
 
     async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
         """Record what a provider returned."""
-        async with self._act("receive", caller, job) as act:
+        async with self._act(RECEIVE, caller, job) as act:
             return await receipts.receive(self._session, act, sealed, self._key)
 
     async def delivered(self, released: Released) -> None:

@@ -40,6 +40,8 @@ MAX_WAITING: Final = 64
 NEW_PIN_ROUNDS: Final = 3
 CHANGE_PIN: Final = wording.CHANGE_PIN
 PRESENT: Final = "present"
+RECEIVE: Final = "receive"
+APPS: Final = frozenset({PRESENT, RECEIVE})
 NO_NARROWING: Final = Narrowing()
 
 
@@ -71,7 +73,7 @@ class Act:
     @property
     def own(self) -> bool:
         """Whether the owner's tool asks, and not an app."""
-        return self.kind != PRESENT
+        return self.kind not in APPS
 
     def report(self, state: Progress, **details: str | int) -> None:
         """Say what this act waits for, before it waits."""
@@ -105,11 +107,12 @@ class Desk:
     @contextmanager
     def open(self, kind: str, caller: Caller, job: Job) -> Iterator[Act]:
         """Put an act on the list while the block runs. Raises `Busy` when the list is full."""
-        if len(self._acts) >= MAX_WAITING:
-            raise Busy("too many requests wait for the owner")
         self._count += 1
         since = format_time(self._clock.now_ms())
         act = Act(str(self._count), kind, caller, job, since, terminal=job.terminal)
+        # Counted apart, so that apps cannot fill the owner's places.
+        if sum(one.own == act.own for one in self._acts.values()) >= MAX_WAITING:
+            raise Busy("too many requests wait for the owner")
         self._acts[act.id] = act
         try:
             yield act

@@ -1,4 +1,4 @@
-"""The least that satisfies a query: which credentials go, and by which claim set each (docs/decisions/0012).
+"""The least that satisfies a query: which credentials go, and by which claim set each (docs/decisions/0015).
 
 OpenID4VP 1.0 section 6.4: every required credential set by one of its options, every credential by one of its claim
 sets. Whole answers are compared by: how many asked claims would be lacking; what they cost (`core.sensitivity`), a
