@@ -176,6 +176,13 @@ def test_malformed_claim_sets_are_refused(changes):
         one(**{"claims": AGE, "claim_sets": [["a"], ["b", "c"]], **changes})
 
 
+def test_claim_sets_need_claims_and_each_claim_an_id():
+    with pytest.raises(InvalidArgument, match="without claims"):
+        one(claim_sets=[["a"]])
+    with pytest.raises(InvalidArgument, match="without id"):
+        one(claims=[*AGE, {"path": ["name"]}], claim_sets=[["a"]])
+
+
 def test_claim_sets_are_bounded():
     claims = [{"id": f"c{number}", "path": [f"c{number}"]} for number in range(17)]
     sets = [[claim["id"]] for claim in claims]
