@@ -31,7 +31,7 @@ GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "unlock": ("bench.unlocking", ("unlock-ten",)),
     "ledger": ("bench.ledger", ("verify-1k", "verify-10k", "append-100k", "load-100k")),
-    "negotiation": ("bench.negotiation", ("negotiate-50", "request-50")),
+    "negotiation": ("bench.negotiation", ("negotiate-50", "negotiate-rules", "request-50")),
     "start": ("bench.startup", ("start-daemon", "memory-daemon", "start-help")),
 }
 

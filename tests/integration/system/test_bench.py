@@ -26,6 +26,7 @@ ROWS = {
     "append-100k",
     "load-100k",
     "negotiate-50",
+    "negotiate-rules",
     "request-50",
     "start-daemon",
     "memory-daemon",
