@@ -136,11 +136,12 @@ def test_a_grant_serves_no_faster_than_it_said(maker):
 
 
 def test_a_use_that_comes_late_is_held_to_its_own_time(maker):
-    """Made before a grant was over and written after the next one: it is still too soon after the use before."""
+    """Made before a grant was over and written after others: it is still too soon after the use before."""
     grant = maker.grant(TOKEN, seconds=10, per_hour=1)
     use(maker, grant)
     core = maker.core(Kind.DISCLOSURE, facts={"grant": grant})
     maker.now_ms += HOUR_MS
+    maker.append(Kind.REQUEST)
     maker.grant(TOKEN)
     late = maker.append(Kind.DISCLOSURE, core=core)
     assert found(maker) == [bad(late, TOO_SOON)]
