@@ -157,7 +157,7 @@ class Agent:
         journal = self._session.require_journal()
         if released.entry in self._undelivered:
             self._undelivered.discard(released.entry)
-            await journal.append(journal.draft(Kind.DELIVERED, {}, {"entry": released.entry}))
+            await journal.append_soon(journal.draft(Kind.DELIVERED, {}, {"entry": released.entry}))
 
     async def setup(self, caller: Caller, sealed: str, job: Job) -> str:
         """Make the vault and enrol the first token."""

@@ -29,11 +29,12 @@ from ownerd.ledger.note import format_checkpoint, format_verifier_key, sign_note
 from ownerd.ledger.opening import OpeningValue, seal_opening
 from ownerd.model.clock import format_time, parse_time
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
-from ownerd.model.errors import Busy, Locked, Tampered
+from ownerd.model.errors import Busy, Locked, OwnerdError, Tampered
 from ownerd.model.names import Kind
 from ownerd.model.token import Approval
 
 SALT_BYTES: Final = 16
+NOTE_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,20 @@ class LogKeys:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Note:
+    draft: Draft
+    written: asyncio.Future[None]
+
+    def done(self) -> None:
+        if not self.written.done():
+            self.written.set_result(None)
+
+    def fail(self, error: OwnerdError) -> None:
+        if not self.written.done():
+            self.written.set_exception(error)
+
+
 class Journal:
     """Ledger tail and its append. One per process."""
 
@@ -77,6 +92,8 @@ class Journal:
         self._frontier = Frontier()
         self._last_ms = 0
         self._held: list[EntryRow] = []
+        self._noted: list[_Note] = []
+        self._noting: asyncio.Future[None] | None = None
         self._opening_key: X25519PublicKey | None = None
         self._log_key: Ed25519PrivateKey | None = None
 
@@ -137,9 +154,36 @@ class Journal:
     def hold_genesis(self, facts: Mapping[str, Json]) -> None:
         """Make entry 0; it is written together with the next one, so that no half set-up is ever stored."""
         draft = self.draft(Kind.GENESIS, {}, facts)
-        row = self._row(draft, None, {}, self.index)
+        row = self._row(0, draft, None, {}, self.index)
         self._held.append(row)
         self._frontier.append(leaf_hash(row.leaf))
+
+    async def append_soon(self, draft: Draft) -> None:
+        """Append an entry that nothing waits for, in one transaction with the next one, or a moment later.
+
+        A crash in that moment loses it, so it is for what is true without its entry: that an answer was
+        delivered. Returns once it is durable. Raises `StorageError`.
+        """
+        note = _Note(draft, asyncio.get_running_loop().create_future())
+        self._noted.append(note)
+        if self._noting is None:
+            self._noting = asyncio.ensure_future(self._write_noted())
+        await asyncio.shield(note.written)
+
+    async def _write_noted(self) -> None:
+        await asyncio.sleep(NOTE_SECONDS)
+        self._noting = None
+        if not self._noted:
+            return
+        last = self._noted.pop()
+        try:
+            await self.append(last.draft)
+        except OwnerdError as error:
+            last.fail(error)
+            while self._noted:
+                self._noted.pop().fail(error)
+        else:
+            last.done()
 
     async def append(
         self,
@@ -177,31 +221,47 @@ class Journal:
         async with self._lock:
             if self._frontier.size - draft.core.size > codec.MAX_LAG:
                 raise Busy("the ledger has grown too far since this was shown")
-            put = tuple(put(self._frontier.size) if callable(put) else put)
+            # What was noted was drafted before this, and stands before it, under the vault as it was.
+            noted = [one for one in self._noted if self._frontier.size - one.draft.core.size <= codec.MAX_LAG]
+            seq = self._frontier.size + len(noted)
+            put = tuple(put(seq) if callable(put) else put)
             if renew is None and any(record.generation < self.index.generation for record in put):
                 # Sealed before the keys were renewed: nobody could open it any more.
                 raise Busy("the vault's keys were renewed meanwhile; ask again")
             index = self.index.after(put, delete)
-            row = self._row(draft, approval, outcome, index)
             frontier = self._frontier.copy()
-            frontier.append(leaf_hash(row.leaf))
+            rows = [
+                self._row(self._frontier.size + place, one.draft, None, {}, self.index)
+                for place, one in enumerate(noted)
+            ]
+            rows.append(self._row(seq, draft, approval, outcome, index))
+            for row in rows:
+                frontier.append(leaf_hash(row.leaf))
             checkpoint = None
             log_key = renew.log if renew else self._log_key
             if log_key is not None:
                 body = format_checkpoint(self.origin, frontier.size, frontier.root())
                 checkpoint = frontier.size, sign_note(body, self.origin, log_key)
-            await self._store.commit(Batch((*self._held, row), checkpoint, put, delete))
+            await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete))
             self._held.clear()
+            for one in noted:
+                self._noted.remove(one)
+                one.done()
             if renew:
                 self.use_keys(renew.log, renew.opening)
             if apply:
                 apply(put, delete)
             self._frontier, self.index = frontier, index
             self._last_ms = max(self._last_ms, parse_time(draft.core.time))
-            return row.seq
+            return seq
 
     def _row(
-        self, draft: Draft, approval: Approval | None, outcome: dict[str, OpeningValue], index: VaultIndex
+        self,
+        seq: int,
+        draft: Draft,
+        approval: Approval | None,
+        outcome: dict[str, OpeningValue],
+        index: VaultIndex,
     ) -> EntryRow:
         values = draft.values | outcome
         sealed = None
@@ -217,8 +277,8 @@ class Journal:
         )
         encoded = codec.format_leaf(leaf)
         if sealed is None:
-            return EntryRow(self._frontier.size, encoded)
-        return EntryRow(self._frontier.size, encoded, sealed.wrapped_key, sealed.ciphertext)
+            return EntryRow(seq, encoded)
+        return EntryRow(seq, encoded, sealed.wrapped_key, sealed.ciphertext)
 
     def _salted(self, values: Mapping[str, Json]) -> dict[str, OpeningValue]:
         return {label: OpeningValue(self._rng(SALT_BYTES), value) for label, value in values.items()}

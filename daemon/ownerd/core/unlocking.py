@@ -28,7 +28,7 @@ from ownerd.model.names import Kind
 async def unlock(session: Session, act: Act) -> None:
     """Open the vault with one touch; nothing happens when it is open."""
     journal = session.require_journal()
-    if session.vault is not None:
+    if session.unlocked.is_set():
         return
     async with session.desk.turn(act):
         if session.vault is not None:
