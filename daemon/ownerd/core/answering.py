@@ -188,7 +188,7 @@ class Answers:
     def _address(self) -> str | None:
         """This provider's mail alias, None where there is none to make."""
         tag = self._asker.tag
-        if self._provider.trust is Trust.CLAIMED or tag is None or self._alias is None:
+        if self._provider.trust is Trust.CLAIMED or not tag or self._alias is None:
             return None
         return alias_address(self._alias, tag)
 

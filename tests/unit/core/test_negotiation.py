@@ -147,7 +147,7 @@ def test_an_alias_goes_in_place_of_the_address():
 
 @pytest.mark.parametrize(
     ("provider", "asker"),
-    [(CLAIMED, KNOWN), (SHOP, KnownAsker()), (CLAIMED, KnownAsker())],
+    [(CLAIMED, KNOWN), (SHOP, KnownAsker()), (SHOP, KnownAsker(tag="")), (CLAIMED, KnownAsker())],
 )
 def test_where_no_alias_can_be_made_the_address_does_not_go_either(provider, asker):
     found = offer("email", rules=ALIAS, provider=provider, asker=asker)

@@ -52,7 +52,7 @@ def test_a_claim_without_a_rule_is_asked_about():
         ("*.shop.example", "shop.example", False),
         ("*.shop.example", "xshop.example", False),
         ("x509_hash:abc", "anything", True),
-        ("x509_hash:abd", "anything", False),
+        ("x509_hash:xyz", "anything", False),
         ("shop.example", "shop.example/path", False),
     ],
 )
