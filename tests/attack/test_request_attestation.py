@@ -140,6 +140,12 @@ def test_an_attested_name_that_hides_something_is_refused(provider_rig, subject)
         provider_rig.read(provider_rig.signed_as(provider_rig.attested(subject)))
 
 
+def test_an_oversized_attestation_is_refused(provider_rig):
+    assert provider_rig.read(provider_rig.signed_as(provider_rig.attested(filler="x" * 20_000)))
+    with pytest.raises(InvalidArgument, match="too large"):
+        provider_rig.read(provider_rig.signed_as(provider_rig.attested(filler="x" * 30_000)))
+
+
 JUNK = [None, True, 7, -1, 1.5, "", "x", [], {}, [[]], [{}], {"jwk": []}, "\u202e", "x" * 5000, 10**40]
 
 
