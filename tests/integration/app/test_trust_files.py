@@ -32,12 +32,23 @@ def test_a_file_that_is_no_anchor_or_attester_is_left_out_alone(tmp_path, provid
         os.mkfifo(tmp_path / f"b{name}")
         (tmp_path / f"c{name}").symlink_to("/dev/zero")
         (tmp_path / f"d{name}").mkdir()
-        (tmp_path / f"e{name}").write_bytes(b" " * MAX_FILE_BYTES + pem(provider_rig))
+        (tmp_path / f"e{name}").write_bytes(pem(provider_rig) + b"\n" * MAX_FILE_BYTES)
         (tmp_path / f"f{name}").symlink_to(tmp_path / "nowhere")
     assert read_anchors(tmp_path) == provider_rig.anchors
     assert read_attesters(tmp_path) == provider_rig.attesters
     assert caplog.text.count("left out") == 12
     assert str(tmp_path) not in caplog.text
+
+
+def test_a_pipe_is_not_read_even_with_an_attester_in_it(tmp_path, provider_rig):
+    pipe = tmp_path / "a.attester.json"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(descriptor, provider_rig.attestation_issuer.trust_file().encode())
+        assert read_attesters(tmp_path) == ()
+    finally:
+        os.close(descriptor)
 
 
 def test_a_bounded_number_of_files_is_read(tmp_path, provider_rig):
