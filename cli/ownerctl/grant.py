@@ -81,9 +81,9 @@ def show(grant_id: str, output: Output) -> None:
 @click.argument("grant_id", metavar="ID")
 @output_options
 def revoke(grant_id: str, output: Output) -> None:
-    """End a grant, with a touch: its key is deleted here.
+    """End a grant at once: its key is deleted here.
 
-    What was sent under it stays valid with the provider until the grant would have ended.
+    Takes no touch in an open vault, because it only takes away. What was sent under it stays valid with the provider until the grant would have ended.
     """
     from ownerctl.owner import converse
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.ledger_words import approved_by, facts_in_words, summary
+from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
 from ownerctl.offline import head, offline_entries, verify
 from ownerctl.options import Output, examples, output_options
 
@@ -126,8 +126,7 @@ def _show_entry(entry: dict[str, Json]) -> None:
     }
     for label, value in values.items():
         if label.startswith("claim/") and isinstance(value, dict):
-            asked = f", instead of {value['of']}" if value.get("of") else ""
-            shown[str(value.get("name"))] = f"{value.get('value')} (version {value.get('version')}{asked})"
+            shown[str(value.get("name"))] = claim_in_words(value)
         else:
             shown[label] = value
     render.emit_details(shown)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _LONG_FACTS: Final = frozenset({"verifier_key", "opening_key"})
 _KEY_CHARS: Final = 12
+_ACTS: Final = {
+    "policy": "the policy",
+    "provider-rotated": "a new key",
+    "provider-forgotten": "forgotten",
+}
 _SIGNATURES: Final = {
     "good": "signed by its key",
     "unknown-key": "signed by a key that is not known",
@@ -49,12 +54,24 @@ def summary(entry: Mapping[str, Json]) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def claim_in_words(claim: Mapping[str, Json]) -> str:
+    """One claim of an opening with its value; a counter-offer has none."""
+    asked = f", instead of {claim['of']}" if claim.get("of") else ""
+    value = "offered without its value" if claim.get("value") is None else claim["value"]
+    return f"{value} (version {claim.get('version')}{asked})"
+
+
 def _of_kind(kind: str, values: Mapping[str, Json]) -> list[str]:
     """What the values say that belongs to one kind alone."""
+    statement = values.get("statement")
+    told = statement if isinstance(statement, dict) else {}
     if kind == "offer":
-        statement = values.get("statement")
-        offer = statement.get("offer") if isinstance(statement, dict) else None
+        offer = told.get("document")
         return [f"round {offer['round']}"] if isinstance(offer, dict) and "round" in offer else []
+    if kind in {"owner-change", "key-rotated"}:
+        return [_ACTS[told["kind"]]] if told.get("kind") in _ACTS else []
+    if kind == "grant-ended":
+        return [str(values["reason"])] if "reason" in values else []
     if kind == "provider-pinned":
         provider = values.get("provider")
         key = provider.get("key") if isinstance(provider, dict) else None

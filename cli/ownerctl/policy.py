@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ownerd.model.encoding import Json
 
 MAX_POLICY_BYTES = 64 * 1024
+_TAB = 4
+_DECIDED = ("claim", "what", "action", "rule", "why")  # of the daemon's members, those for people
 # What still fits into one sealed message, in base64 and with JSON's escapes.
 _MAX_REQUEST_BYTES = 128 * 1024
 
@@ -87,7 +89,8 @@ def show(output: Output) -> None:
     if output.json:
         render.emit_json({"policy": text})
         return
-    render.emit_file(text)
+    shown = text.expandtabs(_TAB) if sys.stdout.isatty() else text
+    render.emit_file(shown if shown.endswith("\n") or not shown else f"{shown}\n")
     if not text.strip():
         render.note("there is no policy, so you are asked about everything; ownerctl policy edit makes one")
 
@@ -176,7 +179,7 @@ def _show_explained(answer: dict[str, Any]) -> None:
         render.emit_details({"asker": asker})
     rows = members(answer, "decisions")
     if rows:
-        columns = tuple(dict.fromkeys(name for row in rows for name in row))
+        columns = tuple(name for name in _DECIDED if any(name in row for row in rows))
         render.emit_line("")
         render.emit_table([[row.get(name) for name in columns] for row in rows], columns)
     rest = {name: value for name, value in answer.items() if name not in {"asker", "decisions"} and value}

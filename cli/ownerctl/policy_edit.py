@@ -107,7 +107,10 @@ def private_directory() -> Iterator[Path]:
                 signal.signal(one, _end)
         yield directory
     finally:
+        # A second signal would end this too, half done.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDING, signal.SIGINT))
         shutil.rmtree(directory, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_ENDING, signal.SIGINT))
         for one, handler in former.items():
             signal.signal(one, handler)
 

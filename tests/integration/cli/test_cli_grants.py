@@ -112,11 +112,13 @@ def test_the_log_words_what_bargaining_leaves(cli_desk: Desk) -> None:
     lines = log(
         cli_desk,
         entry(7, "provider-pinned", {}),
-        entry(8, "offer", {}, **{"purpose": None, "claim/0": claim, "statement": {"offer": {"round": 2}}}),
+        entry(8, "offer", {}, **{"purpose": None, "claim/0": claim, "statement": {"document": {"round": 2}}}),
         entry(9, "grant", limits, **{"claim/0": claim}),
         entry(10, "disclosure", {"grant": 9}, **{"claim/0": claim}),
         entry(11, "receipt", {"entry": 10}, receipt=receipt),
-        entry(12, "grant-ended", {"grant": 9}),
+        entry(12, "grant-ended", {"grant": 9}, reason="revoked"),
+        entry(13, "owner-change", {}, statement={"kind": "policy", "text": "SECRET"}),
+        entry(14, "key-rotated", {}, statement={"kind": "provider-rotated"}),
     )
     who = "shop.example; browser; "
     age = "age_over_18 instead of birthdate; "
@@ -126,7 +128,9 @@ def test_the_log_words_what_bargaining_leaves(cli_desk: Desk) -> None:
         f"grant touch {who}{age}until 2026-12-23 14:00:00; at most 100 times, 20 an hour",
         f"disclosure grant 9 {who}{age}under grant 9",
         f"receipt {who}signed by its key; accepts the terms; for entry 10",
-        f"grant-ended {who}grant 9",
+        f"grant-ended {who}revoked; grant 9",
+        f"owner-change {who}the policy",
+        f"key-rotated {who}a new key",
     ]
 
 
