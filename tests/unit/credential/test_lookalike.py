@@ -145,6 +145,14 @@ def test_notes_are_few_deterministic_and_nearest_first():
     )
 
 
+def test_a_known_host_is_no_look_alike_of_another_nor_told_of_its_letters():
+    known = ["bookshop.example", "bookshops.example", f"{puny('caf' + chr(0xE9))}.test"]
+    for host in known:
+        assert look_alike_notes(host, known) == look_alike_notes(f"www.{host}", known) == ()
+        others = [other for other in known if other != host]
+        assert len(look_alike_notes(host, others)) == 1
+
+
 def test_siblings_of_one_domain_are_not_held_against_each_other():
     assert look_alike_notes("books1.shop.example", ["books2.shop.example"]) == ()
 
