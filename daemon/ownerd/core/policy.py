@@ -21,6 +21,7 @@ from typing import Final
 
 from ownerd.core.own_terms import own_terms
 from ownerd.core.policy_text import parse_policy
+from ownerd.credential.x509_identity import is_dns_name
 from ownerd.model.claim import claim_label
 from ownerd.model.policy import Action, Decision, GrantLimits, Policy, Rule, Substitute
 from ownerd.model.request import Provider, Trust
@@ -43,6 +44,7 @@ _SUBSTITUTES: Final = {
 _ACTIONS: Final = {
     Action.ALLOW: "allows",
     Action.GRANT: "allows under a grant",
+    Action.SUBSTITUTE: "substitutes",
     Action.REFUSE: "refuses",
     Action.ASK: "asks you about",
 }
@@ -126,9 +128,13 @@ def _is_about(rule: Rule, provider: Provider) -> bool:
         return True
     if claimed and rule.action is not Action.REFUSE:
         return False
+    if ":" in rule.provider:
+        return rule.provider == provider.client_id
+    # A did:web has a path in its name, an attested name may be words: only a DNS name is one.
+    name = provider.name
     if rule.provider.startswith("*."):
-        return provider.name.endswith(rule.provider[1:])
-    return rule.provider in (provider.client_id, provider.name)
+        return is_dns_name(name) and name.endswith(rule.provider[1:])
+    return rule.provider == name
 
 
 def _table(rules: list[Rule], purpose: str | None) -> _Table:

@@ -161,6 +161,12 @@ def test_an_alias_without_a_mailbox_is_refused():
     assert found.refused == ("email",)
 
 
+def test_a_rule_that_says_no_substitute_lets_nothing_through():
+    bare = Policy(rules=(Rule(1, Action.SUBSTITUTE),))
+    with pytest.raises(InvalidArgument):
+        negotiate(request(credential("email")), catalogue(), bare, today=TODAY)
+
+
 def test_a_value_of_the_owner_goes_in_place():
     found = offer("nickname", rules='[[rule]]\nclaims = ["nickname"]\ndo = "substitute"\nvalue = "Shopper"\n')
     assert found.claims == (OfferedClaim("nickname", "Shopper", 0, "policy", Form.SET),)
@@ -203,6 +209,7 @@ def test_what_stands_in_obeys_the_rules_about_itself(about_the_other):
     stand_in = '[[rule]]\nclaims = ["phone_number"]\ndo = "substitute"\nwith = "email"\n'
     found = offer("phone_number", rules=stand_in + about_the_other)
     assert (found.claims, found.refused) == ((), ("phone_number",))
+    assert found.decisions[0].why.endswith("in place of phone number, and a rule about that one forbids it")
     aliased = offer("phone_number", rules=ALIAS + stand_in)
     assert [one.value for one in aliased.claims] == ["me+k7x2@example.org"]
 

@@ -88,6 +88,13 @@ def test_sets_share_what_goes_anyway():
     assert [one.query_id for one in cheap.credentials] == ["b"]
 
 
+def test_what_two_credentials_share_is_counted_once():
+    for other, shared in (("email", "phone_number"), ("zoneinfo", "locale")):
+        a = credential(other, shared, query_id="a", claim_sets=[(other,), (shared,)])
+        found = chosen(a, credential(shared, query_id="b"))
+        assert [*names(found), *found.missing] == [shared]
+
+
 def test_optional_sets_and_unnamed_credentials_are_listed_and_do_not_go():
     a, b, c = (credential(name, query_id=name) for name in ("email", "given_name", "nickname"))
     found = chosen(a, b, c, sets=[sets_of(["email"]), sets_of(["given_name"], required=False)])

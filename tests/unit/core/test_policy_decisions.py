@@ -54,6 +54,9 @@ def test_a_claim_without_a_rule_is_asked_about():
         ("x509_hash:abc", "anything", True),
         ("x509_hash:xyz", "anything", False),
         ("shop.example", "shop.example/path", False),
+        ("*.shop.example", "evil.example/x.shop.example", False),
+        ("*.shop.example", "a friend of x.shop.example", False),
+        ("x509_san_dns:shop.example", "x509_san_dns:shop.example", False),
     ],
 )
 def test_whom_a_rule_means(pattern, name, matches):

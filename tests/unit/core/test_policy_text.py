@@ -163,6 +163,10 @@ def test_an_empty_policy_is_its_version():
         (['do = "substitute"', 'value = "x"'], "rule 2: a value has to name the claims"),
         (['do = "substitute"', 'value = "x"', 'claims = ["address.*"]'], "rule 2: a value has to name"),
         (['do = "substitute"', 'value = "x"', 'claims = ["age_over_18"]'], "rule 2: a derived claim has no"),
+        (
+            ['do = "substitute"', 'claims = ["name"]', 'value = """', *["x" * 1000] * 17, '"""'],
+            "rule 2: value is longer than 16384 bytes",
+        ),
         (['do = "substitute"', "value = 1", 'claims = ["name"]'], "rule 2: value is not plain text"),
         (['do = "substitute"', 'value = "\\u202e"', 'claims = ["name"]'], "rule 2: value is not plain text"),
         (
