@@ -72,8 +72,10 @@ class Hostile:
             if manner == "mute":
                 self.ended.wait(30)
                 return
+            if manner == "late and deaf":
+                self.ended.wait(1.5)
             with context.wrap_socket(raw, server_side=True) as connection:
-                if manner == "deaf":
+                if manner == "late and deaf":
                     self.ended.wait(30)
                     return
                 self.got.append(_read(connection))
@@ -97,7 +99,7 @@ Serve = Callable[..., Hostile]
 
 @pytest.fixture
 def hostile(provider_ca: kit.Party, tmp_path: Path) -> Iterator[Serve]:
-    """Start a server: ``hostile(respond, name=…, ca=…, manner=…)``; mute: no TLS, deaf: reads no request."""
+    """Start a server: ``hostile(respond, name=…, ca=…, manner=…)``; mute: no TLS, late and deaf: after 1.5 s, reads no request."""
     listeners: list[tuple[socket.socket, threading.Thread, Hostile]] = []
 
     def serve(
