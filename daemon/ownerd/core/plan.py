@@ -17,8 +17,10 @@ from ownerd.credential.presentation import Prepared, prepare, statement_part
 from ownerd.credential.transaction_data import hashes
 from ownerd.model.claim import claim_path
 from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.errors import NotSupported
 from ownerd.model.names import Kind
 from ownerd.model.offer import Offer, OfferedClaim
+from ownerd.model.terms import AskedTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,22 @@ def terms_hash(terms: Mapping[str, Json]) -> str:
 
 
 def accepted_hashes(offer: Offer, query_id: str) -> list[str]:
-    """Hashes that the KB-JWT signs: of the terms of this credential, when all terms are accepted unchanged."""
+    """Hashes that the KB-JWT of one credential signs, when all terms are accepted unchanged.
+
+    Each of the terms is signed in the first of its credentials that goes and in no other (OpenID4VP 1.0, section
+    8.4). Raises `NotSupported` where none of them goes: then the terms would be answered by nobody.
+    """
     if not offer.terms.accepted:
         return []
-    return hashes([asked for asked in offer.request.terms if query_id in asked.credentials])
+    going = [credential.query_id for credential in offer.credentials]
+    mine: list[AskedTerms] = []
+    for asked in offer.request.terms:
+        carriers = [one for one in going if one in asked.credentials]
+        if not carriers:
+            raise NotSupported("transaction_data belongs to a credential that is not sent")
+        if carriers[0] == query_id:
+            mine.append(asked)
+    return hashes(mine)
 
 
 def response_members(known: KnownProvider | None, terms: Mapping[str, Json] | None) -> dict[str, Json]:
