@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 REQUEST_TYPE: Final = "application/oauth-authz-req+jwt"
 DID_TYPES: Final = ("application/did+json", "application/did+ld+json", "application/json")
-DID_WEB: Final = "decentralized_identifier:did:web:"
+DID_PREFIX: Final = "decentralized_identifier:"
 
 _JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
-_DID_PART = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
-_DID_HOST = re.compile(r"(?P<host>[a-z0-9.-]+)(?:%3[Aa](?P<port>[1-9][0-9]{0,4}))?", re.ASCII)
 # The same for every wallet of this version, so that it tells nothing about the owner.
 WALLET_METADATA: Final[dict[str, Json]] = {
     "vp_formats_supported": {"dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}},
@@ -65,7 +63,7 @@ def obtain(link: Link, web: Web, hosts: Hosts) -> Asked:
         return _asked(json.dumps(link.parameters, ensure_ascii=False), link.parameters, hosts)
     compact = _fetch(link, web, hosts) if isinstance(link, ByReference) else link.request
     outer: dict[str, Json] = {"client_id": link.client_id, "request": compact}
-    if link.client_id.startswith(DID_WEB):
+    if link.client_id.startswith(f"{DID_PREFIX}did:web:"):
         outer["did_document"] = _did_document(link.client_id, web, hosts)
     return _asked(json.dumps(outer, ensure_ascii=False), claimed_parameters(compact), hosts)
 
@@ -78,13 +76,14 @@ def claimed_parameters(compact: str) -> dict[str, Json]:
 
 
 def did_web_uri(client_id: str) -> str:
-    """Where the document of a did:web client id is (did:web method, section 2.5.2). Raises `InvalidArgument`."""
-    first, *parts = client_id.removeprefix(DID_WEB).split(":")
-    host = _DID_HOST.fullmatch(first)
-    if host is None or any(not _DID_PART.fullmatch(part) or set(part) == {"."} for part in parts):
-        raise InvalidArgument("the did:web of the client_id is malformed")
-    port = f":{host['port']}" if host["port"] else ""
-    return f"https://{host['host']}{port}/{'/'.join(parts) or '.well-known'}/did.json"
+    """Where the document of a did:web client id is (did:web method, section 2.5.2).
+
+    Raises as `parse_did_web`, so nothing is fetched that the daemon would not take.
+    """
+    from ownerd.credential.did_identity import parse_did_web
+
+    host, path = parse_did_web(client_id.removeprefix(DID_PREFIX))
+    return f"https://{host}/{'/'.join(path) or '.well-known'}/did.json"
 
 
 def _asked(text: str, parameters: dict[str, Json], hosts: Hosts) -> Asked:
