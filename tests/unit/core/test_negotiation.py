@@ -190,6 +190,11 @@ def test_another_claim_stands_in_and_says_so():
     assert offer("birthdate", rules=AGE, without=["birthdate"]).withheld == ("birthdate",)
 
 
+def test_what_goes_in_place_of_another_is_not_called_missing():
+    found = offer(ask("age_over_18", False), "birthdate", rules=AGE)
+    assert (names(found), found.missing) == (["age_over_18"], ())
+
+
 def test_one_claim_stands_in_for_one_other():
     rules = '[[rule]]\nclaims = ["birthdate", "given_name"]\ndo = "substitute"\nwith = "age_over_18"\n'
     found = offer("birthdate", "given_name", rules=rules)
