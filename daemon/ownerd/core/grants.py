@@ -112,14 +112,12 @@ async def repeat(
     now_ms = journal.now_ms()
     if not session.uses.allows(grant, now_ms):
         return None
-    holder_jwk = provider.public_jwk
     presentations = {
         credential.query_id: show_grant(
             grant.issuer_jwt,
             [grant.claims[name].disclosure for name in credential.claims],
             request,
             key=grant.key,
-            holder_jwk=holder_jwk,
             issued_at=now_ms // 1000,
             hashes=plan.accepted_hashes(offer, credential.query_id),
         )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -78,9 +79,14 @@ def require_signing_key(jwk: Json) -> dict[str, Json]:
     return members
 
 
-def is_signed_by(claimed: ClaimedJws, jwk: Mapping[str, Json]) -> bool:
-    """Whether the signature holds under a P-256 public JWK."""
-    key = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
+Key = Mapping[str, Json] | ec.EllipticCurvePublicKey
+
+
+def is_signed_by(claimed: ClaimedJws, public: Key) -> bool:
+    """Whether the signature holds under a P-256 public key or JWK."""
+    if not isinstance(public, ec.EllipticCurvePublicKey):
+        public = {name: public[name] for name in ("kty", "crv", "x", "y")}
+    key = ECKey.import_key(public)
     try:
         jws.deserialize_compact(claimed.compact, key, registry=REGISTRY)
     except (JoseError, ValueError):
@@ -88,7 +94,7 @@ def is_signed_by(claimed: ClaimedJws, jwk: Mapping[str, Json]) -> bool:
     return True
 
 
-def verify_jws(claimed: ClaimedJws, jwk: Mapping[str, Json], what: str) -> None:
-    """Raises `NotAllowed` when the signature does not hold under ``jwk``."""
-    if not is_signed_by(claimed, jwk):
+def verify_jws(claimed: ClaimedJws, public: Key, what: str) -> None:
+    """Raises `NotAllowed` when the signature does not hold under ``public``."""
+    if not is_signed_by(claimed, public):
         raise NotAllowed(f"the signature of the {what} does not hold")

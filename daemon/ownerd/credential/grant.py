@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ownerd.credential.jwe import public_members
-from ownerd.credential.jwt import sign_jwt
+from ownerd.credential.jwt import sign_jwt, verify_jwt
 from ownerd.credential.presentation import (
     KB_HEADER,
     Binding,
@@ -22,10 +21,10 @@ from ownerd.credential.presentation import (
     bind,
     kb_payload,
     prepare_credential,
-    verify_finished,
+    verify_shown,
 )
 from ownerd.model.encoding import Json
-from ownerd.model.errors import InternalError
+from ownerd.model.errors import InternalError, InvalidArgument
 from ownerd.model.request import Request
 
 
@@ -56,7 +55,12 @@ def prepare_grant(
 
 def issue_grant(prepared: PreparedGrant, key: ec.EllipticCurvePrivateKey) -> str:
     """Sign the credential with the provider key. Raises `InternalError`."""
-    return sign_jwt(prepared.issuer_signing_input, key)
+    issuer_jwt = sign_jwt(prepared.issuer_signing_input, key)
+    try:
+        verify_jwt(issuer_jwt, key.public_key())
+    except InvalidArgument as error:
+        raise InternalError("the signature of a grant does not hold") from error
+    return issuer_jwt
 
 
 def show_grant(
@@ -65,7 +69,6 @@ def show_grant(
     request: Request,
     *,
     key: ec.EllipticCurvePrivateKey,
-    holder_jwk: Mapping[str, Json],
     issued_at: int,
     hashes: Sequence[str] = (),
 ) -> str:
@@ -80,5 +83,5 @@ def show_grant(
         issuer_part, tuple(disclosures), dict(KB_HEADER), kb_payload(request, issued_at, hashes)
     )
     presentation = bind(issuer_jwt, prepared, key)
-    verify_finished(presentation, prepared, holder_jwk, public_members(key))
+    verify_shown(presentation, issuer_jwt, prepared, key.public_key())
     return presentation

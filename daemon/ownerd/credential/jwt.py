@@ -49,9 +49,10 @@ def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
     return signed
 
 
-def verify_jwt(jwt: str, public_jwk: Mapping[str, Json]) -> None:
-    """Verify an ES256 signature. Raises `InvalidArgument`."""
+def verify_jwt(jwt: str, public: Mapping[str, Json] | ec.EllipticCurvePublicKey) -> None:
+    """Verify an ES256 signature by a key or a public JWK. Raises `InvalidArgument`."""
     try:
-        jws.deserialize_compact(jwt, ECKey.import_key(dict(public_jwk)), registry=REGISTRY)
+        key = ECKey.import_key(public if isinstance(public, ec.EllipticCurvePublicKey) else dict(public))
+        jws.deserialize_compact(jwt, key, registry=REGISTRY)
     except (JoseError, ValueError) as error:
         raise InvalidArgument("the signature of a JWT does not hold") from error

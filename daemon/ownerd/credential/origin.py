@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -27,8 +28,7 @@ from ownerd.credential import request_checks as checks
 from ownerd.credential.attestation import Attester, verify_attestation
 from ownerd.credential.compact_jws import ClaimedJws, verify_jws
 from ownerd.credential.did_identity import find_did_key
-from ownerd.credential.jwe import public_members
-from ownerd.credential.x509_identity import leaf_key, parse_x5c, verify_hash, verify_san_dns
+from ownerd.credential.x509_identity import Identity, leaf_key, parse_x5c, verify_hash, verify_san_dns
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
 from ownerd.model.request import Provider, Trust
@@ -63,6 +63,19 @@ def _require_one_key(prefix: str, header: dict[str, Json]) -> None:
             raise InvalidArgument(f"request object header {name} does not go with client id prefix {prefix}")
 
 
+@lru_cache(maxsize=64)
+def _identified(
+    prefix: str,
+    rest: str,
+    chain: tuple[x509.Certificate, ...],
+    anchors: tuple[x509.Certificate, ...],
+    now_seconds: int,
+) -> Identity:
+    """Verify a chain once a second at most: validity has whole seconds (RFC 5280, 4.1.2.5), so nothing is lost."""
+    verify = verify_san_dns if prefix == "x509_san_dns" else verify_hash
+    return verify(rest, chain, anchors, now_ms=now_seconds * 1000)
+
+
 def _by_certificate(
     claimed: ClaimedRequest,
     signed: ClaimedJws,
@@ -72,13 +85,11 @@ def _by_certificate(
 ) -> Provider:
     prefix, rest = claimed.claimed_id
     chain = parse_x5c(signed.header.get("x5c"))
-    verify_jws(signed, public_members(leaf_key(chain[0])), _WHAT)  # 7.
-    if prefix == "x509_san_dns":
-        identity = verify_san_dns(rest, chain, anchors, now_ms=now_ms)  # 8.
-        if response_host != rest:  # 9. or a verified name could send the answer elsewhere
-            raise NotAllowed("response_uri is on another host than the client id")
-    else:
-        identity = verify_hash(rest, chain, anchors, now_ms=now_ms)  # 8.
+    verify_jws(signed, leaf_key(chain[0]), _WHAT)  # 7.
+    identity = _identified(prefix, rest, chain, tuple(anchors), now_ms // 1000)  # 8.
+    if prefix == "x509_san_dns" and response_host != rest:
+        # 9. or a verified name could send the answer elsewhere
+        raise NotAllowed("response_uri is on another host than the client id")
     client_id = claimed.parameters["client_id"]
     return Provider(Trust.VERIFIED, client_id, identity.name, identity.thumbprint, identity.anchor)
 

@@ -288,6 +288,32 @@ def verify_finished(
         verify_jwt(parts.kb_jwt, confirmed or holder)
     except InvalidArgument as error:
         raise InternalError("the presentation is malformed or its signature does not hold") from error
+    _compare(presentation, prepared, parts, issuer_input, (header, payload))
+
+
+def verify_shown(
+    presentation: str, issuer_jwt: str, prepared: Prepared, confirmed: ec.EllipticCurvePublicKey
+) -> None:
+    """`verify_finished` for a credential that was verified when it was made: only the KB-JWT is new."""
+    try:
+        parts = parse_presentation(presentation)
+        _, header, payload = split_jwt(parts.kb_jwt)
+        verify_jwt(parts.kb_jwt, confirmed)
+    except InvalidArgument as error:
+        raise InternalError("the presentation is malformed or its signature does not hold") from error
+    if parts.issuer_jwt != issuer_jwt:
+        raise InternalError("the issuer-signed JWT is not the one of the grant")
+    _compare(presentation, prepared, parts, issuer_jwt.rpartition(".")[0], (header, payload))
+
+
+def _compare(
+    presentation: str,
+    prepared: Prepared,
+    parts: Parts,
+    issuer_input: str,
+    key_binding: tuple[dict[str, Json], dict[str, Json]],
+) -> None:
+    header, payload = key_binding
     sd_hash = payload.pop("sd_hash", None)
     if issuer_input != prepared.issuer_signing_input:  # 1. the credential is the stated one
         raise InternalError("the issuer-signed JWT is not the one of the statement")
