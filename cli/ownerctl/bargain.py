@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MAX_ROUNDS = 5
 _MAX_OFFER_BYTES = 1 << 18
+_ODD = "the daemon's counter-offer is not of its form"
 _END = "ownerctl request --accept takes whatever is offered"
 
 
@@ -98,6 +99,8 @@ def _agree(runner: asyncio.Runner, talk: Owner, counter: Counter, wishes: Wishes
         if not accepted:
             with suppress(OwnerdError):  # it ends by itself too, and the first trouble is the one to tell
                 runner.run(talk.client.end_negotiation(counter.negotiation))
+    if wishes.accepts and not output.json:
+        render.note(f"accepted what the owner offers instead (entry {counter.entry})")
     if not accepted:
         raise NotAccepted("the owner offers something else than was asked", hint=_END)
 
@@ -122,8 +125,7 @@ def show_counter(counter: Counter) -> None:
         rows += [_claim_row(claim) for claim in _rows(credential.get("claims"))]
     words = {"refused": "refused", "withheld": "held back", "later": "later: ask again when it is needed"}
     for member, word in words.items():
-        paths = offer.get(member)
-        rows += [(_name(path), word) for path in paths] if isinstance(paths, list) else []
+        rows += [(_name(path), word) for path in _list(offer.get(member, []))]
     render.emit_table(rows, ("claim", "what becomes of it"))
     terms = offer.get("terms")
     if isinstance(terms, dict):
@@ -133,7 +135,13 @@ def show_counter(counter: Counter) -> None:
 
 def _rows(value: Json) -> list[dict[str, Json]]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise BadAnswer("the daemon's counter-offer is not of its form")
+        raise BadAnswer(_ODD)
+    return value
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise BadAnswer(_ODD)
     return value
 
 
@@ -151,13 +159,13 @@ def _claim_row(claim: dict[str, Json]) -> tuple[str, str]:
 def _term_rows(terms: dict[str, Json]) -> list[tuple[str, object]]:
     from ownerd.model.terms import PURPOSES
 
-    purposes = terms.get("purpose") or []
-    recipients = terms.get("recipients") or []
+    purposes = [str(one) for one in _list(terms.get("purpose", []))]
+    recipients = [str(one) for one in _list(terms.get("recipients", []))]
     days = terms.get("retention_days")
     rows: list[tuple[str, object]] = [
-        ("to be used", ", ".join(f"to {PURPOSES[one]}" if one in PURPOSES else str(one) for one in purposes)),
+        ("to be used", ", ".join(f"to {PURPOSES[one]}" if one in PURPOSES else one for one in purposes)),
         ("to be kept", "without limit" if days is None else "not at all" if days == 0 else f"{days} days"),
-        ("passed on", "to " + ", ".join(map(str, recipients)) if recipients else "to nobody"),
+        ("passed on", "to " + ", ".join(recipients) if recipients else "to nobody"),
     ]
     if terms.get("agreement") is not None:
         rows.append(("agreement", terms["agreement"]))

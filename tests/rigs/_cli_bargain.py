@@ -28,6 +28,8 @@ class BargainCases:
             return None
         self.note("wishes", wishes.negotiate, wishes.negotiation, wishes.accept, wishes.ask)
         offers = self.plan("offers", [])
+        if self.plan("offers_forever", None):  # whatever the app says, as no daemon of ours does
+            return CounterOffer("n-1", json.dumps({"v": 1, **offers[0]}), 8)
         if wishes.accept:
             if request != self._last_request:
                 raise NotAllowed("the request is not the one that the offer answers")

@@ -99,14 +99,37 @@ def test_ctrl_c_at_the_question_ends_the_negotiation(cli_desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [{"credentials": 7}, {"credentials": [7]}, {"credentials": [{"claims": "x"}]}]
+    "odd",
+    [
+        {"credentials": 7},
+        {"credentials": [7]},
+        {"credentials": [{"claims": "x"}]},
+        {"later": 7},
+        {"terms": {"purpose": 7}},
+        {"terms": {"recipients": "x"}},
+    ],
 )
 def test_an_offer_of_another_form_is_not_guessed_at(cli_desk: Desk, odd: dict[str, object]) -> None:
     cli_desk.plan(offers=[{**OFFER, **odd}])
     ran = cli_desk.run(*ASK, "--negotiate")
-    assert (ran.code, ran.out) == (1, "")
+    assert ran.code == 1
     assert "not of its form" in ran.err
     assert cli_desk.called("ended") == [["ended", "n-1"]]
+
+
+def test_a_counter_offer_that_was_not_asked_for_is_no_answer(cli_desk: Desk) -> None:
+    cli_desk.plan(offers=[OFFER], offers_forever=True)
+    ran = cli_desk.run(*ASK)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("ownerctl: error: the daemon failed")
+
+
+def test_offers_without_end_are_not_accepted_without_end(cli_desk: Desk) -> None:
+    cli_desk.plan(offers=[OFFER], offers_forever=True)
+    ran = cli_desk.run(*ASK, "--accept")
+    assert (ran.code, ran.out) == (1, "")
+    assert "without end" in ran.err
+    assert len(wishes(cli_desk)) == 6
 
 
 def test_an_offer_cannot_write_on_the_terminal(cli_desk: Desk) -> None:

@@ -200,7 +200,7 @@ def test_what_a_killed_command_left_is_removed_by_the_next(cli_desk: Desk) -> No
     assert sorted(left(cli_desk)) == sorted([live, other])
 
 
-def test_edit_needs_a_terminal_an_editor_and_a_private_place(cli_desk: Desk) -> None:
+def test_edit_needs_a_terminal_and_an_editor(cli_desk: Desk) -> None:
     ran = cli_desk.run("policy", "edit")
     assert (ran.code, "ownerctl policy export FILE" in ran.err) == (2, True)
     for odd in ("no-such-editor-here", "'"):
@@ -208,7 +208,27 @@ def test_edit_needs_a_terminal_an_editor_and_a_private_place(cli_desk: Desk) -> 
         terminal.expect("hint: set VISUAL or EDITOR")
         terminal.type("d\n")
         assert terminal.wait() == 1
-    (cli_desk.home / "run/ownerd").chmod(0o770)
-    terminal = cli_desk.terminal("policy", "edit", VISUAL="true")
-    assert terminal.wait() != 0
-    assert left(cli_desk) == []
+
+
+@pytest.mark.parametrize("spoil", ["others may write", "a link", "no place"])
+def test_the_text_is_written_in_a_place_of_ours_alone(
+    spoil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ownerctl.errors import FileTrouble
+    from ownerctl.policy_edit import private_directory
+
+    home = tmp_path / "run" / "ownerd"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home.parent))
+    home.parent.mkdir()
+    with private_directory() as directory:
+        assert stat.S_IMODE(directory.stat().st_mode) == stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert list(home.iterdir()) == []
+    if spoil == "others may write":
+        home.chmod(0o770)
+    elif spoil == "a link":
+        home.rename(tmp_path / "other")
+        home.symlink_to(tmp_path / "other")
+    else:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(FileTrouble), private_directory():
+        pass
