@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -59,6 +60,12 @@ class FakeStore:
             return None
         return entry.wrapped_key, entry.ciphertext
 
+    async def openings(self, start: int, count: int) -> list[int]:
+        self._require_open()
+        if start < 0 or count < 0:
+            raise StorageError("entries are counted from 0")
+        return [one.seq for one in self.entries if one.seq >= start and one.ciphertext is not None][:count]
+
     async def checkpoint(self) -> tuple[int, bytes] | None:
         self._require_open()
         return self.checkpoints[-1] if self.checkpoints else None
@@ -76,6 +83,11 @@ class FakeStore:
             raise StorageError("half an opening")
         if batch.checkpoint is not None and batch.checkpoint[0] != size + len(batch.entries):
             raise StorageError("the checkpoint is not one of the new tree")
+        for seq in batch.erase:
+            if await self.opening(seq) is None or batch.erase.count(seq) > 1:
+                raise StorageError("an opening to erase is not there")
+        for seq in batch.erase:
+            self.entries[seq] = replace(self.entries[seq], wrapped_key=None, ciphertext=None)
         self.entries += batch.entries
         if batch.checkpoint is not None:
             self.checkpoints.append(batch.checkpoint)

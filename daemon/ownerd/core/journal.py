@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -63,6 +63,17 @@ class LogKeys:
             "verifier_key": format_verifier_key(origin, self.log.public_key()),
             "opening_key": format_b64u(self.opening.public_bytes_raw()),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What an entry changes besides the ledger's length: `Journal.append` has the words."""
+
+    put: Sequence[Record] | Callable[[int], Sequence[Record]]
+    delete: tuple[RecordKey, ...]
+    erase: tuple[int, ...]
+    apply: Callable[[Sequence[Record], Sequence[RecordKey]], None] | None
+    renew: LogKeys | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,17 +206,20 @@ class Journal:
         delete: Sequence[RecordKey] = (),
         apply: Callable[[Sequence[Record], Sequence[RecordKey]], None] | None = None,
         renew: LogKeys | None = None,
+        erase: Sequence[int] = (),
     ) -> int:
         """Make the entry durable, together with the vault's change, and return its sequence number.
 
         ``put`` may be a function of that number; ``apply`` takes the change into memory, in the same step as
         the commit, so that a caller who is cancelled leaves both alike. With ``renew`` the checkpoint over this
-        entry and everything after it is made with these keys. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it
-        is carried to its end, even when the caller is cancelled.
+        entry and everything after it is made with these keys. ``erase`` are entries whose openings are destroyed
+        with it. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it is carried to its end,
+        even when the caller is cancelled.
         """
-        if (put or delete) and self._log_key is None:
+        if (put or delete or erase) and self._log_key is None:
             raise Locked("the vault is locked")
-        work = self._append(draft, approval, self._salted(outcome or {}), put, tuple(delete), apply, renew)
+        change = _Change(put, tuple(delete), tuple(erase), apply, renew)
+        work = self._append(draft, approval, self._salted(outcome or {}), change)
         return await asyncio.shield(work)
 
     async def _append(
@@ -213,10 +227,7 @@ class Journal:
         draft: Draft,
         approval: Approval | None,
         outcome: dict[str, OpeningValue],
-        put: Sequence[Record] | Callable[[int], Sequence[Record]],
-        delete: tuple[RecordKey, ...],
-        apply: Callable[[Sequence[Record], Sequence[RecordKey]], None] | None,
-        renew: LogKeys | None,
+        change: _Change,
     ) -> int:
         async with self._lock:
             if self._frontier.size - draft.core.size > codec.MAX_LAG:
@@ -224,7 +235,8 @@ class Journal:
             # What was noted was drafted before this, and stands before it, under the vault as it was.
             noted = [one for one in self._noted if self._frontier.size - one.draft.core.size <= codec.MAX_LAG]
             seq = self._frontier.size + len(noted)
-            put = tuple(put(seq) if callable(put) else put)
+            put = tuple(change.put(seq) if callable(change.put) else change.put)
+            delete, renew = change.delete, change.renew
             if renew is None and any(record.generation < self.index.generation for record in put):
                 # Sealed before the keys were renewed: nobody could open it any more.
                 raise Busy("the vault's keys were renewed meanwhile; ask again")
@@ -235,25 +247,30 @@ class Journal:
                 for place, one in enumerate(noted)
             ]
             rows.append(self._row(seq, draft, approval, outcome, index))
-            for row in rows:
+            for place, row in enumerate(rows[:-1]):
                 frontier.append(leaf_hash(row.leaf))
-            checkpoint = None
-            log_key = renew.log if renew else self._log_key
-            if log_key is not None:
-                body = format_checkpoint(self.origin, frontier.size, frontier.root())
-                checkpoint = frontier.size, sign_note(body, self.origin, log_key)
-            await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete))
+                rows[place] = replace(row, checkpoint=self._signed(frontier, self._log_key))
+            frontier.append(leaf_hash(rows[-1].leaf))
+            note = self._signed(frontier, renew.log if renew else self._log_key)
+            checkpoint = None if note is None else (frontier.size, note)
+            await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete, change.erase))
             self._held.clear()
             for one in noted:
                 self._noted.remove(one)
                 one.done()
             if renew:
                 self.use_keys(renew.log, renew.opening)
-            if apply:
-                apply(put, delete)
+            if change.apply:
+                change.apply(put, delete)
             self._frontier, self.index = frontier, index
             self._last_ms = max(self._last_ms, parse_time(draft.core.time))
             return seq
+
+    def _signed(self, tree: Frontier, key: Ed25519PrivateKey | None) -> bytes | None:
+        """A checkpoint over ``tree``, or None while there is no key."""
+        if key is None:
+            return None
+        return sign_note(format_checkpoint(self.origin, tree.size, tree.root()), self.origin, key)
 
     def _row(
         self,

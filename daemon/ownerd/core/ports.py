@@ -201,22 +201,30 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
-    """One ledger entry to append: leaf bytes, and its sealed opening unless it has none."""
+    """One ledger entry to append: leaf bytes, its sealed opening unless it has none.
+
+    ``checkpoint`` is the signed note over the tree up to it, where others follow in the same batch.
+    """
 
     seq: int
     leaf: bytes
     wrapped_key: bytes | None = None
     ciphertext: bytes | None = None
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one durable transaction writes. ``checkpoint`` is (tree size, signed note)."""
+    """What one durable transaction writes. ``checkpoint`` is (tree size, signed note).
+
+    ``erase`` are entries of before whose openings are destroyed; each has one.
+    """
 
     entries: tuple[EntryRow, ...]
     checkpoint: tuple[int, bytes] | None = None
     put: tuple[Record, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
+    erase: tuple[int, ...] = ()
 
 
 class StorePort(Protocol):
@@ -240,14 +248,19 @@ class StorePort(Protocol):
     async def opening(self, seq: int) -> tuple[bytes, bytes] | None:
         """(wrapped key, ciphertext) of an entry's opening, or None."""
 
+    async def openings(self, start: int, count: int) -> list[int]:
+        """Which of the entries ``start`` … have an opening, ascending: the first ``count`` of them."""
+
     async def checkpoint(self) -> tuple[int, bytes] | None:
         """The newest (tree size, signed note)."""
 
     async def commit(self, batch: Batch) -> None:
         """Write all of ``batch`` in one transaction, durable on return, or nothing.
 
-        The first entry's ``seq`` must be the current number of entries. Cancelling the caller does not
-        undo a commit under way.
+        The first entry's ``seq`` must be the current number of entries. Of what is replaced, deleted or erased
+        no byte stays in the database's files, also after a crash, once the store was opened again; while
+        another process reads them, once it has ended and something was committed. Cancelling the caller does
+        not undo a commit under way.
         """
 
     async def close(self) -> None:

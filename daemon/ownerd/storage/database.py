@@ -45,8 +45,7 @@ class VaultDatabase:
         if self._db is not None:
             return self._db
         if not os.path.lexists(self._path):
-            wal = self._beside("-wal")
-            if os.path.lexists(wal) and wal.lstat().st_size:
+            if _holds_bytes(self._beside("-wal")):
                 # A new database in its place would throw away what the log still holds.
                 raise VaultDamaged("the database file is gone, but its write-ahead log is there")
             if not create:
@@ -71,6 +70,9 @@ class VaultDatabase:
             db.close()
             raise
         self._db = db
+        if not self._blank and _holds_bytes(self._beside("-wal")):
+            # Whoever was killed between a commit and what follows it left erased bytes in the log.
+            self._truncate_wal(db)
         return db
 
     def _reader(self) -> Database | None:
@@ -135,6 +137,16 @@ class VaultDatabase:
         row = db.execute("SELECT wrapped_key, ciphertext FROM opening WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else (row[0], row[1])
 
+    def openings(self, start: int, count: int) -> list[int]:
+        """Entries from ``start`` on that have an opening, ascending, at most ``count``."""
+        if start < 0 or count < 0:
+            raise StorageError("entries are counted from 0")
+        db = self._reader()
+        if db is None:
+            return []
+        rows = db.execute("SELECT seq FROM opening WHERE seq >= ? ORDER BY seq LIMIT ?", (start, count))
+        return [row[0] for row in rows.fetchall()]
+
     def checkpoint(self) -> tuple[int, bytes] | None:
         """The newest (tree size, signed note), or None."""
         db = self._reader()
@@ -156,8 +168,9 @@ class VaultDatabase:
         try:
             if self._blank:
                 schema.create_schema(db)
+            self._erase(db, batch)
             self._append(db, batch)
-            replaced = self._change_records(db, batch)
+            replaced = self._change_records(db, batch) or bool(batch.erase)
             db.execute("COMMIT")
         except BaseException:
             self._roll_back(db)
@@ -182,10 +195,18 @@ class VaultDatabase:
                     (entry.seq, entry.wrapped_key, entry.ciphertext),
                 )
             size += 1
+            if entry.checkpoint is not None:
+                db.execute("INSERT INTO checkpoint (size, note) VALUES (?, ?)", (size, entry.checkpoint))
         if batch.checkpoint is not None:
             if batch.checkpoint[0] != size:
                 raise StorageError("the checkpoint is not one of the new tree")
             db.execute("INSERT INTO checkpoint (size, note) VALUES (?, ?)", batch.checkpoint)
+
+    def _erase(self, db: Database, batch: Batch) -> None:
+        """Destroy openings of entries of before. Raises `StorageError` unless each was there, once."""
+        for seq in batch.erase:
+            if db.execute("DELETE FROM opening WHERE seq = ?", (seq,)).rowcount != 1:
+                raise StorageError("an opening to erase is not there")
 
     def _change_records(self, db: Database, batch: Batch) -> bool:
         """Delete, then put; whether sealed bytes that were there are gone now."""
@@ -225,3 +246,7 @@ class VaultDatabase:
             self._stale_wal = bool(busy)
         with contextlib.suppress(sqlite3.Error):
             db.execute(f"PRAGMA busy_timeout={schema.BUSY_MS}")
+
+
+def _holds_bytes(path: Path) -> bool:
+    return os.path.lexists(path) and path.lstat().st_size > 0

@@ -54,6 +54,10 @@ class SqliteStore:
         """(wrapped key, ciphertext) of an entry's opening, or None."""
         return await self._call(lambda: self._database.opening(seq))
 
+    async def openings(self, start: int, count: int) -> list[int]:
+        """Entries from ``start`` on that have an opening, ascending, at most ``count``."""
+        return await self._call(lambda: self._database.openings(start, count))
+
     async def checkpoint(self) -> tuple[int, bytes] | None:
         """The newest (tree size, signed note)."""
         return await self._call(self._database.checkpoint)
