@@ -89,6 +89,9 @@ class FakeStore:
         for seq in batch.erase:
             self.entries[seq] = replace(self.entries[seq], wrapped_key=None, ciphertext=None)
         self.entries += batch.entries
+        self.checkpoints += [
+            (row.seq + 1, row.checkpoint) for row in batch.entries if row.checkpoint is not None
+        ]
         if batch.checkpoint is not None:
             self.checkpoints.append(batch.checkpoint)
         for key in batch.delete:

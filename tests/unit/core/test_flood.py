@@ -107,6 +107,25 @@ def test_the_same_request_of_one_connection_is_asked_once_and_delivered_once(pro
     asyncio.run(story())
 
 
+def test_what_was_delivered_is_written_with_the_next_entry_and_has_its_own_checkpoint(
+    provider_rig: ProviderRig,
+):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        first = await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        second = await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        notes = [asyncio.ensure_future(rig.agent.delivered(one)) for one in (first, second)]
+        await asyncio.sleep(0)
+        batches = len(rig.store.batches)
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        await asyncio.gather(*notes)
+        assert len(rig.store.batches) == batches + 1
+        assert kinds(rig)[-3:] == ["delivered", "delivered", "disclosure"]
+        verify(rig)
+
+    asyncio.run(story())
+
+
 def test_one_of_two_that_wait_may_leave(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
