@@ -93,6 +93,11 @@ class LogKeys:
                 return one
         raise BadSignature("head is not signed by a key of this log")
 
+    def knows(self, key_id: bytes) -> bool:
+        """Whether a key of the chain, or the given one, has this id (4 bytes)."""
+        known = [*self._chain, *([] if self._given is None else [self._given])]
+        return any(one.key.key_id == key_id for one in known)
+
     def fits(self, key: LogKey, size: int) -> bool:
         """Whether ``key`` may have signed ``size`` entries: it was in force there, as far as the chain is known."""
         if key.since < 0:

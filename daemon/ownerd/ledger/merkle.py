@@ -100,6 +100,18 @@ def _root(leaf_hashes: Sequence[bytes]) -> bytes:
     return Frontier.from_leaf_hashes(leaf_hashes).root()
 
 
+def roots_at(leaf_hashes: Iterable[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """The tree's roots at those of ``sizes`` that it has had, in one walk."""
+    wanted = set(sizes)
+    frontier = Frontier()
+    roots = {0: EMPTY_ROOT} if 0 in wanted else {}
+    for one in leaf_hashes:
+        frontier.append(one)
+        if frontier.size in wanted:
+            roots[frontier.size] = frontier.root()
+    return roots
+
+
 def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     """Prove that leaf ``index`` is in the tree of ``leaf_hashes`` (RFC 9162 section 2.1.3.1).
 

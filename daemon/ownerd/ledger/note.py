@@ -80,16 +80,18 @@ class Checkpoint:
     root: bytes
 
 
-def _format_base64(data: bytes) -> str:
+def format_base64(data: bytes) -> str:
+    """Write the standard alphabet with padding."""
     return base64.b64encode(data).decode("ascii")
 
 
-def _parse_base64(text: str) -> bytes:
+def parse_base64(text: str) -> bytes:
+    """Inverse of `format_base64`. Raises `Malformed` for any other spelling."""
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise Malformed("not base64") from error
-    if _format_base64(data) != text:
+    if format_base64(data) != text:
         raise Malformed("base64 is not canonical")
     return data
 
@@ -105,7 +107,8 @@ def _require_text(text: bytes) -> str:
     return decoded
 
 
-def _require_name(name: str) -> str:
+def require_name(name: str) -> str:
+    """Return a key's name. Raises `Malformed` for one that no note may have."""
     if not _NAME.fullmatch(name):
         raise Malformed("key name is empty or has a space or a plus")
     return name
@@ -120,8 +123,8 @@ def key_id(name: str, public: Ed25519PublicKey) -> bytes:
 
 def format_verifier_key(name: str, public: Ed25519PublicKey) -> str:
     """Write a verifier key (``vkey``) of the signed-note specification."""
-    encoded = _format_base64(_ED25519 + public.public_bytes_raw())
-    return f"{_require_name(name)}+{key_id(name, public).hex()}+{encoded}"
+    encoded = format_base64(_ED25519 + public.public_bytes_raw())
+    return f"{require_name(name)}+{key_id(name, public).hex()}+{encoded}"
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
@@ -129,11 +132,11 @@ def parse_verifier_key(text: str) -> VerifierKey:
     parts = text.split("+", 2)
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
         raise Malformed("verifier key is not name+id+key")
-    data = _parse_base64(parts[2])
+    data = parse_base64(parts[2])
     if len(data) != 33 or data[:1] != _ED25519:
         raise Malformed("verifier key is not Ed25519")
     public = Ed25519PublicKey.from_public_bytes(data[1:])
-    found = VerifierKey(_require_name(parts[0]), bytes.fromhex(parts[1]), public)
+    found = VerifierKey(require_name(parts[0]), bytes.fromhex(parts[1]), public)
     if found.key_id != key_id(found.name, public):
         raise Malformed("verifier key has the wrong key id")
     return found
@@ -148,7 +151,7 @@ def format_note(note: SignedNote) -> bytes:
     for one in note.signatures:
         if len(one.key_id) != _KEY_ID_BYTES or not one.signature:
             raise Malformed("signature line is too short")
-        lines.append(f"{_DASH}{_require_name(one.name)} {_format_base64(one.key_id + one.signature)}\n")
+        lines.append(f"{_DASH}{require_name(one.name)} {format_base64(one.key_id + one.signature)}\n")
     data = note.text + b"\n" + "".join(lines).encode("utf-8")
     if len(data) > MAX_NOTE_BYTES:
         raise Malformed("note is too large")
@@ -169,10 +172,10 @@ def parse_note(data: bytes) -> SignedNote:
         fields = line.removeprefix(_DASH).split(" ")
         if not line.startswith(_DASH) or len(fields) != 2:
             raise Malformed("signature line is malformed")
-        blob = _parse_base64(fields[1])
+        blob = parse_base64(fields[1])
         if len(blob) <= _KEY_ID_BYTES:
             raise Malformed("signature line is too short")
-        signatures.append(NoteSignature(_require_name(fields[0]), blob[:_KEY_ID_BYTES], blob[_KEY_ID_BYTES:]))
+        signatures.append(NoteSignature(require_name(fields[0]), blob[:_KEY_ID_BYTES], blob[_KEY_ID_BYTES:]))
     if not 1 <= len(signatures) <= MAX_SIGNATURES:
         raise Malformed("note has no signature or too many")
     return SignedNote((text + "\n").encode("utf-8"), tuple(signatures))
@@ -218,7 +221,7 @@ def format_checkpoint(origin: str, size: int, root: bytes) -> bytes:
         raise Malformed("checkpoint origin is empty or has control characters")
     if not 0 <= size <= MAX_SIZE or len(root) != HASH_BYTES:
         raise Malformed("checkpoint size or root is out of range")
-    return f"{origin}\n{size}\n{_format_base64(root)}\n".encode()
+    return f"{origin}\n{size}\n{format_base64(root)}\n".encode()
 
 
 def parse_checkpoint(text: bytes) -> Checkpoint:
@@ -229,6 +232,6 @@ def parse_checkpoint(text: bytes) -> Checkpoint:
     lines = _require_text(text).split("\n")
     if len(lines) != 4 or not _SIZE.fullmatch(lines[1]):
         raise Malformed("checkpoint is not origin, size and root")
-    found = Checkpoint(lines[0], int(lines[1]), _parse_base64(lines[2]))
+    found = Checkpoint(lines[0], int(lines[1]), parse_base64(lines[2]))
     format_checkpoint(found.origin, found.size, found.root)  # raises where a value is out of range
     return found

@@ -233,6 +233,24 @@ class Tampered(LedgerError):
     """Entries, tree and checkpoints contradict each other."""
 
 
+class RolledBack(LedgerError):
+    """A head kept elsewhere signed more than this ledger has: it is an older copy. Nothing was disclosed."""
+
+    hint = "bring the newer ledger back; if it is lost, restore a backup, and take the head away only knowingly"
+
+
+class Forked(LedgerError):
+    """A head kept elsewhere signed another history of this ledger. Nothing was disclosed."""
+
+    hint = "find out which copy is yours: two computers may have gone on from one; see docs/LEDGER.md"
+
+
+class BadHead(LedgerError):
+    """Where a head was kept is something else: damaged, of another ledger, or not signed by this one's key."""
+
+    hint = "look at what lies there, take it away if it is not yours, and unlock again"
+
+
 class StorageError(OwnerdError):
     """The database cannot be read or written."""
 

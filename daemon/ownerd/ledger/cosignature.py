@@ -1,0 +1,108 @@
+r"""C2SP tlog-cosignature: another device's timestamped Ed25519 signature over a checkpoint (cosignature/v1).
+
+What is signed is ``cosignature/v1 \n time N \n`` and the note's text, N being seconds since the epoch in decimal. The
+signature line is one of the signed note: base64(key id ‖ N as 8 bytes, big-endian ‖ 64 bytes of signature). The key id is
+the first four bytes of ``SHA-256(name ‖ 0x0A ‖ 0x04 ‖ public key)``; a verifier key is ``name+hex(key id)+base64(0x04 ‖
+public key)``. Specification: https://c2sp.org/tlog-cosignature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ownerd.ledger.note import (
+    NoteSignature,
+    SignedNote,
+    VerifierKey,
+    format_base64,
+    format_note,
+    parse_base64,
+    parse_checkpoint,
+    parse_note,
+    require_name,
+)
+from ownerd.model.errors import BadSignature, Malformed
+
+MAX_TIME: Final = (1 << 63) - 1
+
+_TYPE: Final = b"\x04"
+_TIME_BYTES: Final = 8
+_SIGNATURE_BYTES: Final = 64
+_KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessKey(VerifierKey):
+    """The verifier key of a cosigner. A type of its own: a log's key never serves as one, nor the other way round."""
+
+
+def witness_key(name: str, public: Ed25519PublicKey) -> WitnessKey:
+    """Name a cosigner's public key. Raises `Malformed` for a name that no note may have."""
+    data = require_name(name).encode() + b"\n" + _TYPE + public.public_bytes_raw()
+    return WitnessKey(name, hashlib.sha256(data).digest()[:4], public)
+
+
+def format_witness_key(key: WitnessKey) -> str:
+    """Write a cosigner's verifier key (``vkey``)."""
+    return f"{key.name}+{key.key_id.hex()}+{format_base64(_TYPE + key.public.public_bytes_raw())}"
+
+
+def parse_witness_key(text: str) -> WitnessKey:
+    """Read a cosigner's verifier key. Raises `Malformed` unless `format_witness_key` would write exactly this."""
+    parts = text.split("+", 2)
+    if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
+        raise Malformed("verifier key is not name+id+key")
+    data = parse_base64(parts[2])
+    if len(data) != 33 or data[:1] != _TYPE:
+        raise Malformed("verifier key is not of a cosigner")
+    found = witness_key(parts[0], Ed25519PublicKey.from_public_bytes(data[1:]))
+    if found.key_id.hex() != parts[1]:
+        raise Malformed("verifier key has the wrong key id")
+    return found
+
+
+def cosign(note: bytes, name: str, key: Ed25519PrivateKey, time: int) -> bytes:
+    """Return ``note``, a signed checkpoint, with a cosignature of ``time`` (Unix seconds) as its last line.
+
+    An older one by the same key is replaced. Raises `Malformed`.
+    """
+    parsed = parse_note(note)
+    parse_checkpoint(parsed.text)
+    ours = witness_key(name, key.public_key())
+    signature = key.sign(_message(parsed.text, time))
+    line = NoteSignature(ours.name, ours.key_id, time.to_bytes(_TIME_BYTES) + signature)
+    others = [one for one in parsed.signatures if (one.name, one.key_id) != (ours.name, ours.key_id)]
+    return format_note(SignedNote(parsed.text, (*others, line)))
+
+
+def verify_cosignature(note: bytes, key: WitnessKey) -> int:
+    """Return the time (Unix seconds) at which ``key`` cosigned ``note``.
+
+    Raises `Malformed`; `BadSignature` when no line is of this key, several are, or it does not hold.
+    """
+    parsed = parse_note(note)
+    parse_checkpoint(parsed.text)
+    lines = [one for one in parsed.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    if len(lines) != 1:
+        raise BadSignature("note is not cosigned by this key, or more than once")
+    blob = lines[0].signature
+    if len(blob) != _TIME_BYTES + _SIGNATURE_BYTES:
+        raise Malformed("a cosignature has a time and 64 bytes")
+    time = int.from_bytes(blob[:_TIME_BYTES])
+    try:
+        key.public.verify(blob[_TIME_BYTES:], _message(parsed.text, time))
+    except InvalidSignature as error:
+        raise BadSignature("cosignature does not hold") from error
+    return time
+
+
+def _message(text: bytes, time: int) -> bytes:
+    if not 0 <= time <= MAX_TIME:
+        raise Malformed("time of a cosignature is out of range")
+    return b"cosignature/v1\ntime %d\n" % time + text
