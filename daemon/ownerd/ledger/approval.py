@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ownerd.ledger.facts import Enrolled
 from ownerd.ledger.jwk import parse_jwk, public_key
+from ownerd.ledger.signatures import Check, key_text
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import BadSignature, Malformed
 from ownerd.model.names import ORIGIN, RP_ID
@@ -39,6 +40,7 @@ _USER_VERIFIED: Final = 0x04
 _ATTESTED: Final = 0x40
 _EXTENSIONS: Final = 0x80
 _FIXED_BYTES: Final = 37
+_RP_ID_HASH: Final = hashlib.sha256(RP_ID.encode()).digest()
 
 
 class Credential(Protocol):
@@ -127,15 +129,45 @@ def verify_approval(
         verify_fido2(approval, challenge, token)
 
 
-def verify_card(approval: CardApproval, challenge: bytes, token: Card) -> None:
-    """Verify that the enrolled card ``token`` approved ``challenge``. Raises `BadSignature` or `Malformed`."""
+def approval_check(
+    approval: Approval,
+    challenge: bytes,
+    *,
+    token: Enrolled | TokenCredential | None,
+    recovery_key: bytes | None = None,
+) -> Check:
+    """Do what `verify_approval` does, up to the signature, which is returned to be verified elsewhere.
+
+    Keys are not parsed: they must be those of an enrolment that was. Raises `BadSignature` or `Malformed`.
+    """
+    if isinstance(approval, RecoveryApproval):
+        if recovery_key is None:
+            raise BadSignature("approval is by a recovery code and none is set")
+        return "Ed25519", recovery_key.hex(), approval.signature, recovery_message(challenge)
+    if token is None:
+        raise BadSignature("approval is by a token that is not enrolled")
+    if isinstance(approval, CardApproval):
+        _require_card(approval, token, parse_jwk(token.public_key).algorithm)
+        message = card_message(challenge)
+        return approval.algorithm, key_text(token.public_key), approval.signature, message
+    if token.type != "fido2":
+        raise BadSignature("approval is by another kind of token")
+    return "fido2", key_text(token.public_key), approval.signature, _fido2_message(approval, challenge, token)
+
+
+def _require_card(approval: CardApproval, token: Card, algorithm: str) -> None:
     # (1) It is this card's, and the card was enrolled as what the approval says.
     if approval.token != token.id or approval.type != token.type:
         raise BadSignature("approval is of another token")
     # (2) The key alone says which algorithm it signs with.
-    key = parse_jwk(token.public_key)
-    if approval.algorithm != key.algorithm:
+    if approval.algorithm != algorithm:
         raise BadSignature("approval is of another algorithm than the key")
+
+
+def verify_card(approval: CardApproval, challenge: bytes, token: Card) -> None:
+    """Verify that the enrolled card ``token`` approved ``challenge``. Raises `BadSignature` or `Malformed`."""
+    key = parse_jwk(token.public_key)
+    _require_card(approval, token, key.algorithm)
     # (3) The signature.
     key.verify(approval.signature, card_message(challenge))
 
@@ -158,6 +190,16 @@ def verify_recovery(approval: RecoveryApproval, challenge: bytes, public_key: by
 
 def verify_fido2(approval: Fido2Approval, challenge: bytes, credential: Credential) -> None:
     """Verify that the enrolled ``credential`` approved ``challenge``. Raises `BadSignature` or `Malformed`."""
+    signed = _fido2_message(approval, challenge, credential)
+    # (6) The signature, ES256 over authenticator data ‖ SHA-256(client data).
+    try:
+        public_key(credential.public_key).verify(approval.signature, signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise BadSignature("approval signature does not hold") from error
+
+
+def _fido2_message(approval: Fido2Approval, challenge: bytes, credential: Credential) -> bytes:
+    """What the credential must have signed, if all but the signature is right."""
     # (1) It is this token's credential, and not another one's.
     if approval.token != credential.id or approval.credential_id != credential.credential_id:
         raise BadSignature("approval is of another credential")
@@ -168,7 +210,7 @@ def verify_fido2(approval: Fido2Approval, challenge: bytes, credential: Credenti
     data = approval.authenticator_data
     if len(data) < _FIXED_BYTES:
         raise Malformed("authenticator data is too short")
-    if data[:32] != hashlib.sha256(RP_ID.encode()).digest():
+    if data[:32] != _RP_ID_HASH:
         raise BadSignature("approval is of another RP ID")
     # (4) Somebody touched, and was verified exactly where the token was enrolled so.
     flags = data[32]
@@ -179,9 +221,4 @@ def verify_fido2(approval: Fido2Approval, challenge: bytes, credential: Credenti
     # (5) Nothing rides along that is not announced; an assertion has no attested credential data.
     if flags & _ATTESTED or bool(flags & _EXTENSIONS) != (len(data) > _FIXED_BYTES):
         raise Malformed("authenticator data has the wrong parts")
-    # (6) The signature, ES256 over authenticator data ‖ SHA-256(client data).
-    signed = data + hashlib.sha256(approval.client_data_json).digest()
-    try:
-        public_key(credential.public_key).verify(approval.signature, signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature as error:
-        raise BadSignature("approval signature does not hold") from error
+    return data + hashlib.sha256(approval.client_data_json).digest()

@@ -13,15 +13,11 @@ from ownerd.ledger.entry import MAX_LAG
 from ownerd.ledger.merkle import EMPTY_ROOT, Frontier
 
 _MAX_AWAITED: Final = MAX_LAG
+_SLOTS: Final = MAX_LAG + 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """The tree at one size: its root (None: unknown) and the latest time of any entry in it."""
-
-    size: int
-    root: bytes | None
-    latest: str
+# The tree at one size: the size, its root (None: unknown) and the latest time of any entry in it.
+_Point = tuple[int, bytes | None, str]
 
 
 @dataclass(slots=True)
@@ -44,21 +40,21 @@ class History:
         self._awaited: _Awaited | None = None
         self._latest = ""
         # One slot per size within reach of an entry's core, used in turn.
-        self._points = [_Point(0, EMPTY_ROOT, "")] * (MAX_LAG + 1)
+        self._points: list[_Point] = [(0, EMPTY_ROOT, "")] * _SLOTS
 
     def root(self) -> bytes | None:
         """Root of the tree as it is now; None when damage before it leaves it unknown."""
-        return self._at(self.size).root
+        return self._points[self.size % _SLOTS][1]
 
     def root_at(self, size: int) -> bytes | None:
         """Root at a size up to `MAX_LAG` back, signed where it was signed; None: unknown or out of reach."""
-        point = self._at(size)
-        return point.root if point.size == size else None
+        at, root, _ = self._points[size % _SLOTS]
+        return root if at == size else None
 
     def latest_before(self, size: int) -> str:
         """Latest time of the entries before ``size``; empty where that is out of reach."""
-        point = self._at(size)
-        return point.latest if point.size == size else ""
+        at, _, latest = self._points[size % _SLOTS]
+        return latest if at == size else ""
 
     def append(self, leaf_hash: bytes, time: str | None) -> int | None:
         """Add the next leaf. Returns the sequence number whose place this leaf was signed for, if it moved."""
@@ -66,9 +62,9 @@ class History:
         if self._frontier is not None:
             self._frontier.append(leaf_hash)
         if time is not None:
-            self._latest = max(self._latest, time)
+            self._latest = time if time > self._latest else self._latest  # noqa: FURB136 -- each entry comes here
         self._move(self.size + 1)
-        return self._found(leaf_hash)
+        return None if self._awaited is None else self._found(leaf_hash, self._awaited)
 
     def skip_to(self, size: int) -> None:
         """Go over missing entries: from here on the tree is unknown."""
@@ -77,7 +73,7 @@ class History:
 
     def sign(self, root: bytes) -> bool:
         """Take a signed root of the present size. False when the entries do not yield it."""
-        agreed = self._frontier is None or self._frontier.root() == root
+        agreed = self._frontier is None or self.root() == root
         if not agreed and self._before is not None and self.size - self.signed_size == 1:
             self._awaited = _Awaited(self.size - 1, self._before, root)
         self.signed_size = self.size
@@ -87,10 +83,7 @@ class History:
             self._frontier = Frontier.from_perfect_root(self.size, root) if perfect else None
         return agreed
 
-    def _found(self, leaf_hash: bytes) -> int | None:
-        awaited = self._awaited
-        if awaited is None:
-            return None
+    def _found(self, leaf_hash: bytes, awaited: _Awaited) -> int | None:
         if self.size - awaited.seq > _MAX_AWAITED:
             self._awaited = None
             return None
@@ -101,12 +94,9 @@ class History:
         self._awaited = None
         return awaited.seq
 
-    def _at(self, size: int) -> _Point:
-        return self._points[size % len(self._points)]
-
     def _move(self, size: int) -> None:
         self.size = size
         self._put(None if self._frontier is None else self._frontier.root())
 
     def _put(self, root: bytes | None) -> None:
-        self._points[self.size % len(self._points)] = _Point(self.size, root, self._latest)
+        self._points[self.size % _SLOTS] = (self.size, root, self._latest)

@@ -6,6 +6,7 @@ from outside serves until genesis is read, and for heads that were kept elsewher
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from ownerd.ledger.note import (
     parse_verifier_key,
     verify_note,
 )
+from ownerd.ledger.signatures import Check
 from ownerd.model.encoding import Json
 from ownerd.model.errors import BadSignature, Malformed
 
@@ -33,6 +35,32 @@ class LogKey:
     def signs(self, note: SignedNote) -> bool:
         """Whether a signature of ``note`` claims to be by this key."""
         return any(one.name == self.key.name and one.key_id == self.key.key_id for one in note.signatures)
+
+    def signature_over(self, size: int, root: bytes, note: bytes) -> bytes | None:
+        """The signature of a stored checkpoint that is exactly the one of this size and root; None: it is not.
+
+        Not verified. What this does not take may still be a checkpoint: it spares parsing the usual one.
+        """
+        name = self.key.name
+        head = f"{name}\n{size}\n{_base64(root)}\n\n\u2014 {name} ".encode()
+        if not note.startswith(head):
+            return None
+        try:
+            blob = binascii.a2b_base64(note[len(head) :])
+        except binascii.Error:
+            return None
+        if blob[:4] != self.key.key_id or head + binascii.b2a_base64(blob) != note:
+            return None
+        return blob[4:]
+
+    def check(self, size: int, root: bytes, signature: bytes) -> Check:
+        """What has to hold for a checkpoint of this size and root that this key signed."""
+        text = f"{self.key.name}\n{size}\n{_base64(root)}\n".encode()
+        return "Ed25519", self.key.public.public_bytes_raw().hex(), signature, text
+
+
+def _base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 class LogKeys:

@@ -12,14 +12,16 @@ from bisect import bisect_left
 from collections import deque
 from typing import Final
 
-from ownerd.ledger.approval import verify_approval
-from ownerd.ledger.entry import MAX_LAG, Leaf, challenge
+from ownerd.ledger.approval import approval_check
+from ownerd.ledger.entry import MAX_LAG
 from ownerd.ledger.facts import MAY_BE_RECOVERED, NEEDS_APPROVAL, Enrolled, parse_token, recovery_key
 from ownerd.ledger.findings import Damage, Findings
 from ownerd.ledger.grants import Grants
 from ownerd.ledger.history import History
 from ownerd.ledger.log_keys import LogKeys
-from ownerd.model.errors import LedgerError
+from ownerd.ledger.reading import Entry
+from ownerd.ledger.signatures import Settle
+from ownerd.model.errors import BadSignature, LedgerError
 from ownerd.model.names import Kind
 from ownerd.model.token import RecoveryApproval
 
@@ -29,12 +31,13 @@ _NEEDS_APPROVAL: Final = NEEDS_APPROVAL - {Kind.DISCLOSURE}
 class Rules:
     """State of the log before the next entry."""
 
-    def __init__(self, findings: Findings, keys: LogKeys) -> None:
+    def __init__(self, findings: Findings, keys: LogKeys, settle: Settle) -> None:
         self.log_id: str | None = None
         self.approvals = 0
         self.erased = 0
         self._findings = findings
         self._keys = keys
+        self._settle = settle
         self._tokens: dict[str, Enrolled] = {}
         self._recovery_key: bytes | None = None
         self._first_token_seen = False
@@ -45,16 +48,15 @@ class Rules:
         self._recent: deque[bytes] = deque()
         self._recent_set: set[bytes] = set()
 
-    def entry(self, seq: int, leaf: Leaf, history: History) -> None:
+    def entry(self, seq: int, leaf: Entry, history: History) -> None:
         """Judge one entry by its place (rules 3 to 8) and take note of it for the entries after it."""
         self._place(seq, leaf, history)
-        digest = challenge(leaf.core)
-        self._fresh(seq, digest)
-        approved = self._approval(seq, leaf, digest)
+        self._fresh(seq, leaf.digest)
+        approved = self._approval(seq, leaf)
         self._authority(seq, leaf, history, approved=approved)
         self._references(seq, leaf)
 
-    def opening(self, seq: int, leaf: Leaf, ciphertext: bytes | None) -> None:
+    def opening(self, seq: int, leaf: Entry, ciphertext: bytes | None) -> None:
         """Judge the opening of an entry (rule 9)."""
         if leaf.opening is None:
             if ciphertext is not None:
@@ -73,27 +75,26 @@ class Rules:
                 Damage.MISSING_OPENING, seq, "the opening is gone and no entry says it was erased"
             )
 
-    def _place(self, seq: int, leaf: Leaf, history: History) -> None:
-        core = leaf.core
+    def _place(self, seq: int, leaf: Entry, history: History) -> None:
         # (3) One log, one genesis, at its beginning.
         if self.log_id is None:
-            self.log_id = core.log
-        if core.log != self.log_id:
+            self.log_id = leaf.log
+        if leaf.log != self.log_id:
             self._findings.add(Damage.WRONG_LOG, seq, "the entry belongs to another log")
-        if core.kind is Kind.GENESIS and seq != 0:
+        if leaf.kind is Kind.GENESIS and seq != 0:
             self._findings.add(Damage.BAD_GENESIS, seq, "a genesis entry stands inside the log")
         # (4) An entry follows what it was signed over, closely, and knows no other history.
-        if core.size > seq:
+        if leaf.size > seq:
             self._findings.add(Damage.REORDERED, seq, "the entry was made for a later place")
             return
-        if seq - core.size > MAX_LAG:
+        if seq - leaf.size > MAX_LAG:
             self._findings.add(Damage.TOO_LATE, seq, "the entry was made for a much earlier place")
             return
-        root = history.root_at(core.size)
-        if root is not None and root != core.root:
+        root = history.root_at(leaf.size)
+        if root is not None and root != leaf.root:
             self._findings.add(Damage.WRONG_HISTORY, seq, "the entry was made over another history")
         # (5) Time never runs backwards along what an entry was signed over.
-        if core.time < history.latest_before(core.size):
+        if leaf.time < history.latest_before(leaf.size):
             self._findings.add(Damage.TIME_BACKWARDS, seq, "the entry is older than the history before it")
 
     def _fresh(self, seq: int, digest: bytes) -> None:
@@ -106,60 +107,62 @@ class Rules:
         if len(self._recent) > MAX_LAG + 1:
             self._recent_set.discard(self._recent.popleft())
 
-    def _approval(self, seq: int, leaf: Leaf, digest: bytes) -> bool:
+    def _approval(self, seq: int, leaf: Entry) -> bool:
         # (7) Whatever carries an approval carries a good one, by a token enrolled before this entry, or by the
         # recovery code where that serves; the first token vouches for itself, because nothing is before it.
         approval = leaf.approval
         if approval is None:
             return False
-        kind, token = leaf.core.kind, None
+        kind, token = leaf.kind, None
         if isinstance(approval, RecoveryApproval):
             if kind not in MAY_BE_RECOVERED:
                 sentence = "the recovery code approves nothing of this kind"
                 self._findings.add(Damage.BAD_APPROVAL, seq, sentence)
                 return False
         elif kind is Kind.TOKEN_ENROLLED and not self._first_token_seen:
-            token = parse_token(leaf.core.facts["token"])
+            token = parse_token(leaf.facts["token"])
         else:
             token = self._tokens.get(approval.token)
         try:
-            verify_approval(approval, digest, token=token, recovery_key=self._recovery_key)
+            check = approval_check(approval, leaf.digest, token=token, recovery_key=self._recovery_key)
+            if not self._settle(check):
+                raise BadSignature("approval signature does not hold")
         except LedgerError as error:
             self._findings.add(Damage.BAD_APPROVAL, seq, str(error))
             return False
         self.approvals += 1
         return True
 
-    def _authority(self, seq: int, leaf: Leaf, history: History, *, approved: bool) -> None:
+    def _authority(self, seq: int, leaf: Entry, history: History, *, approved: bool) -> None:
         # (8) Kinds that need a touch have one. A disclosure has a touch or a live grant, or both.
-        core, absent = leaf.core, leaf.approval is None
-        if core.kind in _NEEDS_APPROVAL and absent:
+        absent = leaf.approval is None
+        if leaf.kind in _NEEDS_APPROVAL and absent:
             self._findings.add(Damage.MISSING_APPROVAL, seq, "an entry of this kind needs an approval")
-        if core.kind is Kind.DISCLOSURE:
-            if "grant" in core.facts:
-                self._grant(seq, self._grants.use(core.facts["grant"], core.time))
+        if leaf.kind is Kind.DISCLOSURE:
+            if "grant" in leaf.facts:
+                self._grant(seq, self._grants.use(leaf.facts["grant"], leaf.time))
             elif absent:
                 self._findings.add(Damage.MISSING_APPROVAL, seq, "a disclosure needs an approval or a grant")
             self._disclosures.append(seq)
             self._undelivered.add(seq)
-        elif core.kind is Kind.GRANT and approved:
+        elif leaf.kind is Kind.GRANT and approved:
             latest = history.latest_before(
                 max(0, seq - MAX_LAG)
             )  # by rules 4 and 5 no later entry is before it
-            self._grant(seq, self._grants.add(seq, core.facts, core.time, latest=latest))
-        elif core.kind is Kind.TOKEN_ENROLLED:
+            self._grant(seq, self._grants.add(seq, leaf.facts, leaf.time, latest=latest))
+        elif leaf.kind is Kind.TOKEN_ENROLLED:
             self._enrol(seq, leaf, approved=approved)
-        elif core.kind is Kind.RECOVERY_SET and approved:
-            self._recovery_key = recovery_key(core.facts)
-        elif core.kind is Kind.KEY_ROTATED and core.facts:
+        elif leaf.kind is Kind.RECOVERY_SET and approved:
+            self._recovery_key = recovery_key(leaf.facts)
+        elif leaf.kind is Kind.KEY_ROTATED and leaf.facts:
             self._rotate(seq, leaf, approved=approved)
 
-    def _rotate(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
+    def _rotate(self, seq: int, leaf: Entry, *, approved: bool) -> None:
         # (8), continued: from this entry on the log is signed by the new key, because a token said so.
         if not approved:
             return
         try:
-            self._keys.rotate(seq, leaf.core.facts, leaf.core.log)
+            self._keys.rotate(seq, leaf.facts, leaf.log)
         except LedgerError as error:
             self._findings.add(Damage.BAD_ROTATION, seq, str(error))
 
@@ -167,31 +170,31 @@ class Rules:
         if sentence is not None:
             self._findings.add(Damage.BAD_GRANT, seq, sentence)
 
-    def _enrol(self, seq: int, leaf: Leaf, *, approved: bool) -> None:
-        token = parse_token(leaf.core.facts["token"])
+    def _enrol(self, seq: int, leaf: Entry, *, approved: bool) -> None:
+        token = parse_token(leaf.facts["token"])
         self._first_token_seen = True
         if token.id in self._tokens:
             self._findings.add(Damage.BAD_TOKEN, seq, "the token is enrolled already")
         elif approved:
             self._tokens[token.id] = token
 
-    def _references(self, seq: int, leaf: Leaf) -> None:
+    def _references(self, seq: int, leaf: Entry) -> None:
         # (8), continued: what an entry refers to exists, and ends once.
-        facts = leaf.core.facts
-        if leaf.core.kind is Kind.TOKEN_REMOVED:
+        facts = leaf.facts
+        if leaf.kind is Kind.TOKEN_REMOVED:
             if self._tokens.pop(facts["token"], None) is None:
                 self._findings.add(Damage.BAD_TOKEN, seq, "the token that is removed was not enrolled")
-        elif leaf.core.kind is Kind.GRANT_ENDED:
+        elif leaf.kind is Kind.GRANT_ENDED:
             self._grant(seq, self._grants.end(facts["grant"]))
-        elif leaf.core.kind is Kind.DELIVERED:
+        elif leaf.kind is Kind.DELIVERED:
             if facts["entry"] not in self._undelivered:
                 self._findings.add(Damage.BAD_DELIVERY, seq, "no disclosure waits to be delivered there")
             self._undelivered.discard(facts["entry"])
-        elif leaf.core.kind is Kind.RECEIPT:
+        elif leaf.kind is Kind.RECEIPT:
             place = bisect_left(self._disclosures, facts["entry"])
             if self._disclosures[place : place + 1] != array("q", [facts["entry"]]):
                 self._findings.add(Damage.BAD_RECEIPT, seq, "there is no disclosure that the receipt answers")
-        elif leaf.core.kind is Kind.ERASED:
+        elif leaf.kind is Kind.ERASED:
             self._erase(seq, facts["entries"])
 
     def _erase(self, seq: int, entries: list[int]) -> None:

@@ -2,6 +2,9 @@
 
 `verify_ledger` walks the three tables once, side by side, with flat memory. Damage never stops it: everything it
 meets is a finding that names the entry. What it rests on, and what it cannot prove, is in docs/LEDGER.md.
+
+Signatures are settled by whom the caller names: in place, or elsewhere while the walk goes on as if they held. A walk
+in which one did not hold is repeated by that caller with what is known by then (`ownerctl.cores`).
 """
 
 from __future__ import annotations
@@ -10,15 +13,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ownerd.ledger.entry import Leaf, origin, parse_leaf
+from ownerd.ledger.entry import origin
 from ownerd.ledger.facts import MAY_BE_UNSIGNED
 from ownerd.ledger.findings import Damage, Finding, Findings
 from ownerd.ledger.history import History
 from ownerd.ledger.log_keys import LogKey, LogKeys, read_checkpoint
 from ownerd.ledger.merkle import EMPTY_ROOT, leaf_hash
 from ownerd.ledger.note import parse_checkpoint, parse_note
+from ownerd.ledger.reading import Entry, read_entry
 from ownerd.ledger.rows import Row, Rows
 from ownerd.ledger.rules import Rules
+from ownerd.ledger.signatures import Settle, holds
 from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malformed
 from ownerd.model.names import Kind
 
@@ -69,18 +74,20 @@ def verify_ledger(
     verifier_key: str | None = None,
     heads: Iterable[bytes] = (),
     progress: Callable[[int], None] | None = None,
+    settle: Settle = holds,
 ) -> Report:
     """Verify a ledger from rows in ascending order: (seq, leaf), (size, note), (seq, ciphertext).
 
     ``verifier_key`` is a key of the log as it was printed, at set-up or after a rotation; ``heads`` are signed checkpoints that were
-    kept elsewhere. ``progress`` is called now and then with the number of entries done. Raises `InvalidArgument`
+    kept elsewhere. ``progress`` is called now and then with the number of entries done. ``settle`` says whether the
+    signature of an approval or a checkpoint holds. Raises `InvalidArgument`
     when ``verifier_key`` is not a key; all else is in the report.
     """
     try:
         keys = LogKeys(verifier_key)
     except Malformed as error:
         raise InvalidArgument("not a verifier key") from error
-    return _Verification(entries, checkpoints, openings, keys, heads).run(progress)
+    return _Verification(entries, checkpoints, openings, keys, heads, settle).run(progress)
 
 
 class _Verification:
@@ -93,14 +100,16 @@ class _Verification:
         openings: Iterable[Row],
         keys: LogKeys,
         heads: Iterable[bytes],
+        settle: Settle,
     ) -> None:
         self._findings = Findings()
         self._entries = Rows("entry", entries, self._findings)
         self._checkpoints = Rows("checkpoint", checkpoints, self._findings)
         self._openings = Rows("opening", openings, self._findings)
         self._history = History()
-        self._rules = Rules(self._findings, keys)
+        self._rules = Rules(self._findings, keys, settle)
         self._keys = keys
+        self._settle = settle
         self._has_genesis = False
         self._proven_by: int | None = None
         self._unknown: list[int] = []  # first and last entry of checkpoints in a row by another key
@@ -149,7 +158,7 @@ class _Verification:
         self._count += 1
         # (1) The bytes are a leaf, in its one canonical form.
         try:
-            leaf = parse_leaf(data)
+            leaf = read_entry(data)
         except LedgerError as error:
             self._findings.add(Damage.NOT_CANONICAL, seq, str(error))
             leaf = None
@@ -161,8 +170,8 @@ class _Verification:
         if leaf is not None:
             self._rules.entry(seq, leaf, self._history)
             self._rules.opening(seq, leaf, ciphertext)
-            self._times = [self._times[0] or leaf.core.time, max(self._times[1] or "", leaf.core.time)]
-        moved = self._history.append(leaf_hash(data), None if leaf is None else leaf.core.time)
+            self._times = [self._times[0] or leaf.time, max(self._times[1] or "", leaf.time)]
+        moved = self._history.append(leaf_hash(data), None if leaf is None else leaf.time)
         if moved is not None:
             self._findings.add(Damage.REORDERED, seq, f"here stands what was signed as entry {moved}")
         if seq + 1 in self._wanted:
@@ -173,7 +182,7 @@ class _Verification:
         if leaf is None:
             self._unsigned = None  # it may have been the one that opened the vault
         else:
-            self._require_signed(seq, leaf.core.kind, signed=note is not None)
+            self._require_signed(seq, leaf.kind, signed=note is not None)
 
     def _require_signed(self, seq: int, kind: Kind, *, signed: bool) -> None:
         """Find checkpoints that are missing (rule 10): only a locked vault writes without one."""
@@ -212,13 +221,13 @@ class _Verification:
         for _ in self._openings.until(seq):
             pass
 
-    def _genesis(self, leaf: Leaf | None) -> None:
-        if leaf is None or leaf.core.kind is not Kind.GENESIS:
+    def _genesis(self, leaf: Entry | None) -> None:
+        if leaf is None or leaf.kind is not Kind.GENESIS:
             self._findings.add(Damage.BAD_GENESIS, 0, "the log does not begin with a genesis entry")
             return
         self._has_genesis = True
-        key = self._keys.begin(leaf.core.facts)
-        if key.name != origin(leaf.core.log) or leaf.approval is not None:
+        key = self._keys.begin(leaf.facts)
+        if key.name != origin(leaf.log) or leaf.approval is not None:
             self._findings.add(Damage.BAD_GENESIS, 0, "the genesis entry contradicts itself")
 
     def _checkpoint(self, data: bytes) -> None:
@@ -226,6 +235,11 @@ class _Verification:
         size, key = self._history.size, self._keys.in_force
         if key is None:
             return  # the missing genesis is a finding already
+        root = self._history.root()
+        signature = None if root is None else key.signature_over(size, root, data)
+        if root is not None and signature is not None and self._settle(key.check(size, root, signature)):
+            self._holds(key, root)
+            return
         try:
             note = parse_note(data)
             if not key.signs(note):
@@ -233,9 +247,13 @@ class _Verification:
                 return
             if len(note.signatures) != 1:
                 raise Malformed("a stored checkpoint has one signature")
-            found = read_checkpoint(note, key)
+            found = parse_checkpoint(note.text)
+            if found.origin != key.key.name:
+                raise BadSignature("checkpoint is of another log")
             if found.size != size:
                 raise BadSignature("checkpoint is of another size")
+            if not self._settle(key.check(size, found.root, note.signatures[0].signature)):
+                raise BadSignature("note signature does not hold")
         except LedgerError as error:
             self._findings.add(Damage.BAD_CHECKPOINT, size - 1, str(error))
             return
