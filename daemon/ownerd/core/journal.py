@@ -232,9 +232,7 @@ class Journal:
         async with self._lock:
             if self._frontier.size - draft.core.size > codec.MAX_LAG:
                 raise Busy("the ledger has grown too far since this was shown")
-            # What was noted was drafted before this, and stands before it, under the vault as it was.
-            noted = [one for one in self._noted if self._frontier.size - one.draft.core.size <= codec.MAX_LAG]
-            seq = self._frontier.size + len(noted)
+            seq = self._frontier.size + len(self._noted)
             put = tuple(change.put(seq) if callable(change.put) else change.put)
             delete, renew = change.delete, change.renew
             if renew is None and any(record.generation < self.index.generation for record in put):
@@ -242,6 +240,8 @@ class Journal:
                 raise Busy("the vault's keys were renewed meanwhile; ask again")
             index = self.index.after(put, delete)
             frontier = self._frontier.copy()
+            # What was noted was drafted before this, and stands before it, under the vault as it was.
+            noted, self._noted = self._noted, []
             rows = [
                 self._row(self._frontier.size + place, one.draft, None, {}, self.index)
                 for place, one in enumerate(noted)
@@ -253,10 +253,13 @@ class Journal:
             frontier.append(leaf_hash(rows[-1].leaf))
             note = self._signed(frontier, renew.log if renew else self._log_key)
             checkpoint = None if note is None else (frontier.size, note)
-            await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete, change.erase))
+            try:
+                await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete, change.erase))
+            except BaseException:
+                self._noted = noted + self._noted
+                raise
             self._held.clear()
             for one in noted:
-                self._noted.remove(one)
                 one.done()
             if renew:
                 self.use_keys(renew.log, renew.opening)
