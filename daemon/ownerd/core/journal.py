@@ -242,18 +242,18 @@ class Journal:
             frontier = self._frontier.copy()
             # What was noted was drafted before this, and stands before it, under the vault as it was.
             noted, self._noted = self._noted, []
-            rows = [
-                self._row(self._frontier.size + place, one.draft, None, {}, self.index)
-                for place, one in enumerate(noted)
-            ]
-            rows.append(self._row(seq, draft, approval, outcome, index))
-            for place, row in enumerate(rows[:-1]):
-                frontier.append(leaf_hash(row.leaf))
-                rows[place] = replace(row, checkpoint=self._signed(frontier, self._log_key))
-            frontier.append(leaf_hash(rows[-1].leaf))
-            note = self._signed(frontier, renew.log if renew else self._log_key)
-            checkpoint = None if note is None else (frontier.size, note)
             try:
+                rows = [
+                    self._row(self._frontier.size + place, one.draft, None, {}, self.index)
+                    for place, one in enumerate(noted)
+                ]
+                rows.append(self._row(seq, draft, approval, outcome, index))
+                for place, row in enumerate(rows[:-1]):
+                    frontier.append(leaf_hash(row.leaf))
+                    rows[place] = replace(row, checkpoint=self._signed(frontier, self._log_key))
+                frontier.append(leaf_hash(rows[-1].leaf))
+                note = self._signed(frontier, renew.log if renew else self._log_key)
+                checkpoint = None if note is None else (frontier.size, note)
                 await self._store.commit(Batch((*self._held, *rows), checkpoint, put, delete, change.erase))
             except BaseException:
                 self._noted = noted + self._noted

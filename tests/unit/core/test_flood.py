@@ -11,9 +11,11 @@ from tests.rigs.stores import FakeStore
 
 from ownerd.core.budget import COOL_DOWN_MS, MAX_COOL_DOWN_MS, PER_MINUTE, Budget
 from ownerd.core.desk import MAX_WAITING
+from ownerd.core.journal import NOTE_SECONDS
+from ownerd.core.ports import Batch
 from ownerd.core.turns import Turns
 from ownerd.model.caller import Confidence
-from ownerd.model.errors import Busy, Cancelled, Dismissed, NotAllowed
+from ownerd.model.errors import Busy, Cancelled, Dismissed, NotAllowed, StorageError
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -121,6 +123,51 @@ def test_what_was_delivered_is_written_with_the_next_entry_and_has_its_own_check
         await asyncio.gather(*notes)
         assert len(rig.store.batches) == batches + 1
         assert kinds(rig)[-3:] == ["delivered", "delivered", "disclosure"]
+        verify(rig)
+
+    asyncio.run(story())
+
+
+class SlowStore(FakeStore):
+    """A commit that takes longer than a delivery waits for company."""
+
+    slow = False
+
+    async def commit(self, batch: Batch) -> None:
+        if self.slow:
+            await asyncio.sleep(4 * NOTE_SECONDS)
+        await super().commit(batch)
+
+
+def test_a_delivery_that_is_being_written_is_not_written_again(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = make_core(SlowStore(), anchors=provider_rig.anchors)
+        await set_up(rig, given_name="Ada")
+        first = await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        rig.store.slow = True
+        note = asyncio.ensure_future(rig.agent.delivered(first))
+        await asyncio.sleep(0)
+        await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        await note
+        await asyncio.sleep(6 * NOTE_SECONDS)
+        assert kinds(rig).count("delivered") == 1
+        verify(rig)
+
+    asyncio.run(story())
+
+
+def test_a_delivery_survives_a_failed_commit_of_the_entry_it_went_with(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        first = await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        note = asyncio.ensure_future(rig.agent.delivered(first))
+        await asyncio.sleep(0)
+        rig.store.fail = StorageError("disk full")
+        with pytest.raises(StorageError):
+            await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        rig.store.fail = None
+        await note
+        assert kinds(rig)[-1] == "delivered"
         verify(rig)
 
     asyncio.run(story())
