@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ownerd.model.encoding import Json
 
 _OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
-_MAX_COUNT = 500  # what the daemon shows at once
+_MAX_COUNT = 500  # rows for people; ledger export has them all
 
 
 @click.group()
@@ -28,7 +28,8 @@ def ledger() -> None:
     """Read the ledger, and verify it without the daemon."""
 
 
-async def _require_unlocked(owner: Owner) -> dict[str, Any]:
+async def require_unlocked(owner: Owner) -> dict[str, Any]:
+    """The daemon's status. Raises `NotSetUp`, `StillLocked`."""
     from ownerctl.errors import StillLocked
     from ownerd.model.errors import NotSetUp
 
@@ -82,14 +83,15 @@ def log(count: int, offline: bool, path: str | None, output: Output) -> None:  #
 
 
 def _log_online(count: int, output: Output) -> list[dict[str, Json]]:
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import converse
 
-    async def work(owner: Owner) -> dict[str, Json]:
-        size = int((await _require_unlocked(owner)).get("entries", 0))
+    async def work(owner: Owner) -> list[dict[str, Json]]:
+        size = int((await require_unlocked(owner)).get("entries", 0))
         start = max(0, size - count)
-        return await owner.sealed("Data", "Read", {"what": "entries", "start": start, "count": size - start})
+        pages = await owner.entries(start, size - start)
+        return [entry async for entry in pages.entries()]
 
-    return members(converse(output, work), "entries")
+    return converse(output, work)
 
 
 @ledger.command(epilog=examples("ownerctl ledger show 12"))
@@ -101,7 +103,7 @@ def show(seq: int, output: Output) -> None:
     from ownerd.model.errors import NotFound
 
     async def work(owner: Owner) -> dict[str, Json]:
-        await _require_unlocked(owner)
+        await require_unlocked(owner)
         return await owner.sealed("Data", "Read", {"what": "entry", "seq": seq})
 
     found = members(converse(output, work), "entries")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ownerctl.client import Client, connect
 from ownerctl.errors import BadAnswer, ForeignAgent
@@ -13,6 +13,10 @@ from ownerctl.options import Output
 from ownerctl.progress import ProgressLine
 from ownerctl.terminal import terminal_options
 from ownerd.model.encoding import Json
+
+if TYPE_CHECKING:
+    from ownerctl.entry_pages import EntryPages
+    from ownerctl.sealed import Channel
 
 Result = TypeVar("Result")
 
@@ -47,14 +51,29 @@ class Owner:
         Raises `ForeignAgent`, naming the process that holds the name, when the daemon's key is not the one
         in the runtime directory.
         """
+        return await self.sealed_by(await self.channel(), interface, member, message)
+
+    async def channel(self) -> Channel:
+        """A key of this command's, for several questions. Raises as `sealed`."""
         from ownerctl.sealed import Channel
 
-        channel = Channel(await self._recipient())
+        return Channel(await self._recipient())
+
+    async def sealed_by(
+        self, channel: Channel, interface: str, member: str, message: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """`sealed`, with the key of ``channel``."""
         results = await self.ask(interface, member, channel.seal(message))
         answer = results.get("sealed")
         if not isinstance(answer, str):
             raise BadAnswer("the daemon gave no sealed answer")
         return channel.open(answer)
+
+    async def entries(self, start: int, count: int) -> EntryPages:
+        """Read entries after one touch, to be had in pages from then on. Raises as `sealed`."""
+        from ownerctl.entry_pages import EntryPages
+
+        return await EntryPages.read(self, start, count)
 
     async def hand_in(self, message: Mapping[str, Json]) -> dict[str, Any]:
         """Hand in a receipt, sealed; returns the results. Raises as `sealed`."""

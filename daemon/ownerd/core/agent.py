@@ -40,7 +40,7 @@ from ownerd.model.errors import Cancelled, Dismissed, InternalError, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
-_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq", "request"})
+_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq", "request", "approved", "values"})
 _CHANGE: Final = frozenset(
     {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"}
 )

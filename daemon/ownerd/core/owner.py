@@ -14,6 +14,7 @@ import rfc8785
 
 from ownerd.core import grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
+from ownerd.core.entry_reads import ApprovedRead, read_page
 from ownerd.core.records import read_entries
 from ownerd.core.service import Narrowing
 from ownerd.core.session import Session
@@ -27,7 +28,6 @@ from ownerd.model.errors import InvalidArgument, NotFound
 from ownerd.model.names import Kind, Progress
 
 MAX_CLAIMS: Final = 64
-MAX_ENTRIES: Final = 500
 _MAX_SOURCE: Final = 60
 
 
@@ -69,10 +69,31 @@ async def show_values(session: Session, act: Act) -> None:
 async def read(session: Session, act: Act, message: ToolMessage) -> str:
     """Answer a read after a touch. Raises `NotFound`, `InvalidArgument` before anybody is asked."""
     vault = session.require_vault()
+    if message.members.get("what") == "entries":
+        return message.answer(await _entries(session, act, message, vault))
     what, detail, answer = _question(session, vault, message.members)
     statement = read_statement(act.caller, message.tool, what, detail)
     await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Show")
     return message.answer(await answer(session, vault))
+
+
+async def _entries(session: Session, act: Act, message: ToolMessage, vault: Vault) -> dict[str, Json]:
+    """The first page of a range after a touch, or another page of a range that was approved."""
+    members, reads, bus_name = message.members, session.entry_reads, act.caller.bus_name
+    values = members.get("values", True)
+    if type(values) is not bool:
+        raise InvalidArgument("whether values are read is neither true nor false")
+    if "approved" in members:
+        approved = reads.require(members["approved"], message.tool, bus_name, session.clock.now_ms())
+        start = _number(members.get("start"))
+    else:
+        start, count = _range(session, members)
+        statement = read_statement(act.caller, message.tool, "entries", [f"{start} to {start + count - 1}"])
+        entry = await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Show")
+        approved = ApprovedRead(entry, message.tool, bus_name, start, start + count)
+        reads.allow(approved, session.clock.now_ms())
+    page = await read_page(session.store, vault, approved, start, values=values)
+    return {**page, "log": session.require_journal().origin.partition("/")[2]}
 
 
 _Answer = Callable[[Session, Vault], Awaitable[dict[str, Json]]]
@@ -99,10 +120,9 @@ def _question(
         case "explain":
             said = policy_acts.explained(session, vault, members.get("request"))
             return what, [], _soon(lambda _s, _v: said)
-        case "entries" | "entry":
-            start, count = _range(session, members, single=what == "entry")
-            detail: list[str | int] = [start] if what == "entry" else [f"{start} to {start + count - 1}"]
-            return what, detail, lambda s, v: read_entries(s.store, v.opening_keys(), start, count)
+        case "entry":
+            seq, _ = _range(session, {"start": members.get("seq"), "count": 1})
+            return what, [seq], lambda s, v: read_entries(s.store, v.opening_keys(), seq, 1)
         case _:
             raise InvalidArgument("the read names nothing that can be read")
 
@@ -121,13 +141,12 @@ def _names(asked: Json, vault: Vault) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def _range(session: Session, members: dict[str, Json], *, single: bool) -> tuple[int, int]:
-    start = _number(members.get("seq" if single else "start"))
-    count = 1 if single else _number(members.get("count"))
+def _range(session: Session, members: dict[str, Json]) -> tuple[int, int]:
+    start, count = _number(members.get("start")), _number(members.get("count"))
     size = session.require_journal().size
     if start >= size:
         raise NotFound("no such entry")
-    return start, max(1, min(count, MAX_ENTRIES, size - start))
+    return start, max(1, min(count, size - start))
 
 
 def _number(value: Json) -> int:

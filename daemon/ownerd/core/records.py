@@ -14,18 +14,18 @@ from ownerd.model.errors import LedgerError, Tampered
 
 
 async def read_entries(
-    store: StorePort, opening_keys: Sequence[X25519PrivateKey], start: int, count: int
+    store: StorePort, opening_keys: Sequence[X25519PrivateKey] | None, start: int, count: int
 ) -> dict[str, Json]:
-    """Return ``{"entries": […]}``; ``values`` is None where an opening was erased.
+    """Return ``{"entries": […]}``; ``values`` is None where an opening was erased, or without ``opening_keys``.
 
     Raises `Malformed`, `Tampered` when an opening is not the one that its leaf commits to.
     """
     entries: list[dict[str, Json]] = []
     for offset, raw in enumerate(await store.leaves(start, count)):
         leaf = parse_leaf(raw)
-        sealed = await store.opening(start + offset)
+        sealed = None if opening_keys is None else await store.opening(start + offset)
         values: dict[str, Json] | None = {} if leaf.opening is None else None
-        if leaf.opening is not None and sealed is not None:
+        if opening_keys is not None and leaf.opening is not None and sealed is not None:
             opened = _open(SealedOpening(*sealed), leaf.core, opening_keys)
             verify_opening(opened, leaf)
             values = {label: one.value for label, one in opened.items()}

@@ -16,6 +16,7 @@ from ownerd.core.bargaining import Negotiations
 from ownerd.core.budget import Budget
 from ownerd.core.counts import Receipts, Uses
 from ownerd.core.desk import Act, Desk
+from ownerd.core.entry_reads import EntryReads
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.ports import Clock, Rng, StorePort, TokenPort
@@ -60,6 +61,7 @@ class Session:
     unlocked: asyncio.Event = field(default_factory=asyncio.Event)
     uses: Uses = field(default_factory=Uses)
     receipts: Receipts = field(default_factory=Receipts)
+    entry_reads: EntryReads = field(default_factory=EntryReads)
 
     def require_journal(self) -> Journal:
         """Return the journal. Raises `NotSetUp`."""
