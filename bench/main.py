@@ -23,7 +23,7 @@ from bench.measure import Row, Scale, note
 GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "append": ("bench.append", ("append-small", "append-disclosure")),
     "disclosure": ("bench.disclosure", ("disclosure-known", "disclosure-claimed")),
-    "bus": ("bench.bus", ("bus-next", "bus-fast")),
+    "bus": ("bench.bus", ("bus-next", "bus-grant-next", "bus-fast", "bus-grant-fast")),
     "touch": ("bench.touch", ("touch-approve", "touch-unlock")),
     "added": (
         "bench.added",

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from demo import provider_kit as kit
-from tests.rigs.core import CoreRig, FakeToken, make_core, set_up
+from tests.rigs.core import APP, CoreRig, FakeToken, MemoryNotebook, make_core, seal, set_up
 
+from ownerd.core.budget import Budget
 from ownerd.core.ports import Batch
 from ownerd.storage.store import SqliteStore
 
@@ -31,6 +32,18 @@ class RecordingStore(SqliteStore):
         """Commit and remember."""
         self.last = batch
         await super().commit(batch)
+
+
+# A provider that may get all of it again without a touch.
+GRANT: Final = f"""version = 1
+[[rule]]
+provider = "{HOST}"
+claims = {list(ASKED)!r}
+do = "grant"
+days = 1
+count = 100000
+per_hour = 3600
+"""
 
 
 @dataclass
@@ -69,6 +82,16 @@ class Bench:
         return self.runner.run(work)
 
 
+def unlimited(core: CoreRig) -> None:
+    """Take away the budget that keeps apps from disturbing the owner: here is nobody to disturb."""
+    core.session.budget = Budget(core.clock, MemoryNotebook(), per_minute=1 << 30)
+
+
+async def allow_repeats(core: CoreRig) -> None:
+    """Put the policy in force under which the first disclosure makes a grant."""
+    await core.agent.change(APP, seal(core, change="policy", text=GRANT), core.job())
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A directory of our own on the disk that temporary files have."""
@@ -83,6 +106,7 @@ def bench(*tokens: FakeToken, provider: Provider | None = None) -> Iterator[Benc
         store = RecordingStore.open(directory / "data" / "ownerd.db")
         anchors = [provider.ca.certificate] if provider else []
         made = Bench(make_core(store, *tokens, anchors=anchors), store, runner, directory)
+        unlimited(made.core)
         made.run(set_up(made.core, **OWNER))
         try:
             yield made

@@ -14,12 +14,10 @@ from ownerd.dbuslib import Variant
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.claim import LABELS, require_claim_name
 from ownerd.model.errors import InvalidArgument
-from ownerd.model.policy import MAX_GRANT_DAYS, GrantLimits
+from ownerd.model.policy import MAX_GRANT_COUNT, MAX_GRANT_DAYS, MAX_GRANT_PER_HOUR, GrantLimits
 
 MAX_TEXT_BYTES: Final = 256 * 1024
 MAX_TOKEN_ID_CHARS: Final = 256
-MAX_GRANT_COUNT: Final = 100_000
-MAX_GRANT_PER_HOUR: Final = 3600
 _HANDLE_TOKEN = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _NEGOTIATION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _PENDING_ID = re.compile(r"[A-Za-z0-9-]{1,32}", re.ASCII)

@@ -34,7 +34,8 @@ class _App:
 class Budget:
     """What each app has left. ``notebook`` keeps refusals for today over a lock, which ends the process."""
 
-    def __init__(self, clock: Clock, notebook: Notebook) -> None:
+    def __init__(self, clock: Clock, notebook: Notebook, *, per_minute: int = PER_MINUTE) -> None:
+        self._per_minute = per_minute
         self._clock = clock
         self._notebook = notebook
         self._apps: dict[tuple[str, str], _App] = {}
@@ -51,8 +52,8 @@ class Budget:
             raise Busy(f"the owner refused this app; it may ask again in {left} seconds")
         while app.asked and app.asked[0] <= now - _MINUTE_MS:
             app.asked.popleft()
-        if len(app.asked) >= PER_MINUTE:
-            raise Busy(f"an app may ask {PER_MINUTE} times a minute")
+        if len(app.asked) >= self._per_minute:
+            raise Busy(f"an app may ask {self._per_minute} times a minute")
         app.asked.append(now)
 
     def refused(self, caller: Caller) -> None:

@@ -15,12 +15,19 @@ from ownerd.model.claim import DERIVED_LABELS, LABELS, MAX_VALUE_BYTES
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.plain import is_plain, shorten, show_plain
-from ownerd.model.policy import MAX_GRANT_DAYS, Action, GrantLimits, Rule, Substitute
+from ownerd.model.policy import (
+    MAX_GRANT_COUNT,
+    MAX_GRANT_DAYS,
+    MAX_GRANT_PER_HOUR,
+    Action,
+    GrantLimits,
+    Rule,
+    Substitute,
+)
 from ownerd.model.request import Trust
 from ownerd.model.terms import PURPOSES
 
 MAX_CLAIMS: Final = 64
-MAX_COUNT: Final = 100_000
 ADDRESS: Final = "address.*"
 REDIRECT: Final = "redirect_uri:"
 
@@ -167,7 +174,7 @@ def _limits(members: Members, action: Action, substitute: Substitute | None) -> 
             raise InvalidArgument(f"{given[0]} belongs to do = 'grant'")
         return None
     numbers = []
-    for key, most in zip(_LIMITS, (MAX_GRANT_DAYS, MAX_COUNT, MAX_COUNT), strict=True):
+    for key, most in zip(_LIMITS, (MAX_GRANT_DAYS, MAX_GRANT_COUNT, MAX_GRANT_PER_HOUR), strict=True):
         number = members.get(key)
         if type(number) is not int or not 1 <= number <= most:
             raise InvalidArgument(f"{key} is not a whole number from 1 to {most}")

@@ -14,6 +14,9 @@ from ownerd.model.request import Trust
 from ownerd.model.terms import Terms
 
 MAX_GRANT_DAYS: Final = 30
+# What the ledger can say of a grant (docs/LEDGER.md, section 4).
+MAX_GRANT_COUNT: Final = 100_000
+MAX_GRANT_PER_HOUR: Final = 3600
 
 
 class Action(StrEnum):
