@@ -94,3 +94,18 @@ def create_schema(database: Database) -> None:
         database.execute(statement)
     database.execute(f"PRAGMA application_id={APPLICATION_ID}")
     database.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def rewrite_openings(database: Database) -> None:
+    """Build the table of openings afresh, on zeroed pages, inside the caller's transaction.
+
+    Writes every opening twice; a temporary table would hold them all in memory.
+    """
+    for statement in (
+        "CREATE TABLE kept (seq INTEGER PRIMARY KEY, wrapped_key BLOB, ciphertext BLOB)",
+        "INSERT INTO kept SELECT seq, wrapped_key, ciphertext FROM opening ORDER BY seq",
+        "DELETE FROM opening",  # without WHERE: its pages are freed whole, and zeroed
+        "INSERT INTO opening SELECT seq, wrapped_key, ciphertext FROM kept ORDER BY seq",
+        "DROP TABLE kept",
+    ):
+        database.execute(statement)
