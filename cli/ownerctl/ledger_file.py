@@ -24,6 +24,7 @@ _TABLES: Final = {
     "opening": (("seq", "INTEGER"), ("wrapped_key", "BLOB"), ("ciphertext", "BLOB")),
 }
 _BUSY_SECONDS: Final = 5.0
+_CHUNK: Final = 1024
 # A damaged schema makes sqlite3 fail while it decodes SQLite's own error message.
 _FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 
@@ -48,7 +49,8 @@ class LedgerFile:
 
     def count(self) -> int:
         """Return the number of entries."""
-        return sum(1 for _ in self._rows("SELECT 1 FROM entry"))
+        (count,) = next(self._rows("SELECT count(*) FROM entry"))
+        return int(str(count))
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
         """Yield (seq, leaf) in ascending order."""
@@ -62,15 +64,36 @@ class LedgerFile:
         """Yield (seq, ciphertext) in ascending order."""
         return self._pairs("SELECT seq, ciphertext FROM opening ORDER BY seq")
 
-    def _pairs(self, statement: str) -> Iterator[tuple[int, bytes]]:
-        for key, data in self._rows(statement):
+    def entry_chunks(self) -> Iterator[list[tuple[int, bytes]]]:
+        """Yield the rows of `entries` in lists."""
+        try:
+            cursor = self._connection.execute("SELECT seq, leaf FROM entry ORDER BY seq")
+            while rows := cursor.fetchmany(_CHUNK):
+                if any(type(seq) is not int or type(leaf) is not bytes for seq, leaf in rows):
+                    raise StorageError("a row has the wrong types")
+                yield rows
+        except _FAULTS as error:
+            raise StorageError("the database cannot be read") from error
+
+    def leaf(self, seq: int) -> bytes | None:
+        """Return one entry's leaf; None: there is none."""
+        for found, data in self._pairs("SELECT seq, leaf FROM entry WHERE seq = ?", (seq,)):
+            return data if found == seq else None
+        return None
+
+    def newest_checkpoint(self) -> tuple[int, bytes] | None:
+        """Return the checkpoint of the largest size; None: there is none."""
+        return next(self._pairs("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"), None)
+
+    def _pairs(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[tuple[int, bytes]]:
+        for key, data in self._rows(statement, parameters):
             if type(key) is not int or type(data) is not bytes:
                 raise StorageError("a row has the wrong types")
             yield key, data
 
-    def _rows(self, statement: str) -> Iterator[tuple[object, ...]]:
+    def _rows(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[tuple[object, ...]]:
         try:
-            yield from self._connection.execute(statement)
+            yield from self._connection.execute(statement, parameters)
         except _FAULTS as error:
             raise StorageError("the database cannot be read") from error
 

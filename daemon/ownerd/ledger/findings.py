@@ -18,6 +18,8 @@ class Damage(StrEnum):
 
     # rows
     UNREADABLE = "Unreadable"
+    DAMAGED_WAL = "DamagedWal"
+    MISSING_WAL = "MissingWal"
     GAP = "Gap"
     EXTRA_ROW = "ExtraRow"
     NOT_CANONICAL = "NotCanonical"

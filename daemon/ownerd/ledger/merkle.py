@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, Self
 
 from ownerd.model.errors import InvalidArgument, Malformed, Tampered
@@ -84,6 +85,13 @@ class Frontier:
             node = _sha256(b"\x01" + left + node).digest()
         return node
 
+    def joined(self, right: Frontier) -> bytes:
+        """Root of this tree with ``right`` after it, which is smaller than any of this one's subtrees."""
+        node = right.root() if right._roots else None
+        for left in reversed(self._roots):
+            node = left if node is None else node_hash(left, node)
+        return EMPTY_ROOT if node is None else node
+
     def copy(self) -> Self:
         """Return an independent frontier of the same tree."""
         other = self.__class__.__new__(self.__class__)
@@ -106,7 +114,7 @@ def roots_at(leaf_hashes: Iterable[bytes], sizes: Iterable[int]) -> dict[int, by
     wanted = set(sizes)
     frontier = Frontier()
     roots = {0: EMPTY_ROOT} if 0 in wanted else {}
-    for one in leaf_hashes:
+    for one in islice(leaf_hashes, max(wanted, default=0)):
         frontier.append(one)
         if frontier.size in wanted:
             roots[frontier.size] = frontier.root()
