@@ -32,7 +32,16 @@ from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members,
 from ownerd.ledger.approval import client_data
 from ownerd.ledger.verify import verify_ledger
 from ownerd.model.caller import Caller, Confidence, Terminal
-from ownerd.model.errors import InvalidArgument, PinWrong, TokenMissing, Unsupported, WrongKey
+from ownerd.model.errors import (
+    Busy,
+    InvalidArgument,
+    PinNeeded,
+    PinWrong,
+    StorageError,
+    TokenMissing,
+    Unsupported,
+    WrongKey,
+)
 from ownerd.model.names import RP_ID
 from ownerd.model.secret import Secret
 from ownerd.model.token import Approval, Fido2Approval, TokenAnswer, TokenCredential, TokenInfo
@@ -65,6 +74,24 @@ class MemoryNotebook:
         self.text = text
 
 
+class MemoryHeads:
+    """`HeadPort` in memory: ``files`` by path, None where the directory is gone."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes | None] = {}
+
+    async def read(self, path: str) -> bytes | None:
+        found = self.files.get(path, b"")
+        if found is None:
+            raise StorageError("the directory of a head is not there")
+        return found or None
+
+    async def swap(self, path: str, note: bytes, expected: bytes | None) -> None:
+        if await self.read(path) != expected:
+            raise Busy("another head was written there meanwhile")
+        self.files[path] = note
+
+
 class FakeToken:
     """One authenticator: a credential key and a secret for hmac-secret."""
 
@@ -77,6 +104,8 @@ class FakeToken:
         self.asked: list[tuple[bytes, ...]] = []
         self.pin: bytes | None = None
         self.pin_tries = 8
+        self.keeps_heads = False
+        self.head: bytes | None = None
 
     @property
     def info(self) -> TokenInfo:
@@ -149,6 +178,27 @@ class FakeTokens:
         return Recognised(
             {one.id: here[one.credential_id] for one in credentials if one.credential_id in here}
         )
+
+    def _of(self, credential: TokenCredential) -> FakeToken:
+        for token in self.tokens:
+            if token.credential_id == credential.credential_id and token.plugged:
+                if not token.keeps_heads:
+                    raise Unsupported("keeps no heads")
+                return token
+        raise TokenMissing("not here")
+
+    async def read_head(self, credential: TokenCredential) -> bytes | None:
+        return self._of(credential).head
+
+    async def write_head(self, credential, note, expected, *, ui) -> None:
+        token = self._of(credential)
+        if token.pin is not None:
+            if ui is None:
+                raise PinNeeded("wants its PIN")
+            await ui.pin(token.info)
+        if token.head != expected:
+            raise Busy("another head is there")
+        token.head = note
 
     async def approve(self, credential, challenge, handles, *, ui) -> TokenAnswer:
         token = next(
@@ -224,7 +274,11 @@ class CoreRig:
 
 
 def make_core(
-    store: object, *tokens: FakeToken, anchors: Sequence[object] = (), port: object | None = None
+    store: object,
+    *tokens: FakeToken,
+    anchors: Sequence[object] = (),
+    port: object | None = None,
+    heads: object | None = None,
 ) -> CoreRig:
     """Wire an agent on ``store``, over ``port`` or fakes; call `Agent.start` before use."""
     clock, owner = ManualClock(), ScriptedOwner()
@@ -240,6 +294,7 @@ def make_core(
         lambda: list(anchors),
         Negotiations(clock),
         Budget(clock, MemoryNotebook()),
+        heads or MemoryHeads(),
         token_seconds=0,
     )
     agent = Agent(session, lambda: ended.append(True))

@@ -90,6 +90,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.prompt.pinentry import Pinentry
     from ownerd.prompt.port import Prompts
     from ownerd.storage.files import atomic_write, lock_file, secure_directory
+    from ownerd.storage.heads import HeadFiles
     from ownerd.storage.store import SqliteStore
     from ownerd.tokens.all_tokens import AllTokens
     from ownerd.tokens.fido2_port import Fido2Tokens
@@ -118,6 +119,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         rng=os.urandom,
         anchors=lambda: read_anchors(paths.config_dir() / "trust.d"),
         attesters=lambda: read_attesters(paths.config_dir() / "trust.d"),
+        heads=HeadFiles(),
         negotiations=Negotiations(clock),
         budget=Budget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json")),
     )

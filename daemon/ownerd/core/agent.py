@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from ownerd.core import (
+    anchoring,
     asker_acts,
     disclosure,
     enrolment,
@@ -238,6 +239,7 @@ class Agent:
             await journal.append(journal.draft(Kind.LOCKED, {}, {"reason": reason}))
         session.vault = None
         await session.store.close()
+        await anchoring.renew_last(session)
         self._on_end()
 
     @asynccontextmanager

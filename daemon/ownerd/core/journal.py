@@ -100,6 +100,7 @@ class Journal:
         self._lock = asyncio.Lock()
         self.log_id = log_id
         self.index = VaultIndex()
+        self.newest: tuple[int, bytes] | None = None  # the last (size, note) that this process signed
         self._frontier = Frontier()
         self._last_ms = 0
         self._held: list[EntryRow] = []
@@ -216,7 +217,7 @@ class Journal:
         with it. Raises `StorageError`, `Busy`; then nothing has happened. Once begun it is carried to its end,
         even when the caller is cancelled.
         """
-        if (put or delete or erase) and self._log_key is None:
+        if (put or delete or erase) and self._log_key is None and renew is None:
             raise Locked("the vault is locked")
         change = _Change(put, tuple(delete), tuple(erase), apply, renew)
         work = self._append(draft, approval, self._salted(outcome or {}), change)
@@ -265,6 +266,7 @@ class Journal:
                 self.use_keys(renew.log, renew.opening)
             if change.apply:
                 change.apply(put, delete)
+            self.newest = checkpoint or self.newest
             self._frontier, self.index = frontier, index
             self._last_ms = max(self._last_ms, parse_time(draft.core.time))
             return seq

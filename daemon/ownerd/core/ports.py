@@ -145,6 +145,21 @@ class TokenPort(Protocol):
         have, before the old one is sent.
         """
 
+    async def read_head(self, credential: TokenCredential) -> bytes | None:
+        """Return the head that the token keeps, or None. Uses no touch and no PIN try.
+
+        Raises `Unsupported` where the token keeps none, or does not tell without a touch.
+        """
+
+    async def write_head(
+        self, credential: TokenCredential, note: bytes, expected: bytes | None, *, ui: TokenUi | None
+    ) -> None:
+        """Let the token keep ``note`` in the place of ``expected``, what `read_head` returned.
+
+        Without ``ui`` nobody is asked for anything: `PinNeeded` where the token wants its PIN or a card its management
+        key. Raises `Busy` when something else is there by now, `Unsupported` where the token keeps none.
+        """
+
 
 # -- prompts --
 
@@ -265,6 +280,22 @@ class StorePort(Protocol):
 
     async def close(self) -> None:
         """Finish what was asked and close."""
+
+
+class HeadPort(Protocol):
+    """Heads in files of the owner's choice. What lies there is judged by the core; nothing of it is trusted."""
+
+    async def read(self, path: str) -> bytes | None:
+        """Return what lies at ``path``; None where there is no file, or an empty one.
+
+        Raises `StorageError` where nothing can be read: no such directory, no plain file, too slow, too large.
+        """
+
+    async def swap(self, path: str, note: bytes, expected: bytes | None) -> None:
+        """Put ``note`` in the place of ``expected``, what `read` returned: whole or not at all, 0600.
+
+        Raises `Busy` when something else is there by now, `StorageError` when it cannot be written.
+        """
 
 
 # -- one asked-for act, as the bus carries it --

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ownerd.core import card_keys
 from ownerd.core import keyslot as keyslots
+from ownerd.core.anchoring import Kept
 from ownerd.core.bargaining import Negotiations
 from ownerd.core.budget import Budget
 from ownerd.core.counts import Receipts, Uses
@@ -19,7 +20,7 @@ from ownerd.core.desk import Act, Desk
 from ownerd.core.entry_reads import EntryReads
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
-from ownerd.core.ports import Clock, Rng, StorePort, TokenPort
+from ownerd.core.ports import Clock, HeadPort, Rng, StorePort, TokenPort
 from ownerd.core.vault import Vault
 from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
@@ -42,7 +43,7 @@ class Session:
     """One start of the daemon.
 
     ``anchors`` and ``attesters`` are whom the owner lets vouch for providers. ``unlocked_by`` is None until a token has
-    opened the vault.
+    opened the vault. ``kept`` is what was found where heads are kept, and ``renewing`` writes newer ones there.
     """
 
     store: StorePort
@@ -53,12 +54,15 @@ class Session:
     anchors: Callable[[], Sequence[Certificate]]
     negotiations: Negotiations
     budget: Budget
+    heads: HeadPort
     attesters: Callable[[], Sequence[Attester]] = tuple
     token_seconds: float = TOKEN_SECONDS
     journal: Journal | None = None
     vault: Vault | None = None
     unlocked_by: TokenCredential | None = None
     unlocked: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    renewing: asyncio.Future[None] | None = None
     uses: Uses = field(default_factory=Uses)
     receipts: Receipts = field(default_factory=Receipts)
     entry_reads: EntryReads = field(default_factory=EntryReads)

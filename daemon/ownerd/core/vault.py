@@ -14,7 +14,8 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ownerd.core import grant_record, keyslot, known, provider_keys, recovery_code, seal
+from ownerd.core import anchor_places, grant_record, keyslot, known, provider_keys, recovery_code, seal
+from ownerd.core.anchor_places import Place
 from ownerd.core.grant_record import Grant
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.known import KnownProvider, Pin
@@ -56,6 +57,7 @@ class Vault:
         self.recovery: RecoverySlot | None = None
         self.keys_entry = 0
         self.anchors: set[str] = set()
+        self.places: dict[str, Place] = {}
         self.pins: dict[str, Pin] = {}
         self.grants: dict[str, Grant] = {}
         self.policy = Policy()
@@ -155,6 +157,10 @@ class Vault:
         """Record that the owner has approved a trust anchor (SHA-256 of its DER, hex)."""
         return self.seal_record(ANCHOR, self._rng(ID_BYTES).hex(), {"v": 1, "sha256": fingerprint})
 
+    def place_record(self, place: Place) -> Record:
+        """Record of a place where heads of the ledger are kept."""
+        return self.seal_record(anchor_places.KIND, place.id, anchor_places.format_place(place))
+
     def rotated(
         self, records: Iterable[Record], log_key: bytes, opening_key: bytes, entry: int
     ) -> tuple[Vault, list[Record]]:
@@ -240,6 +246,8 @@ class Vault:
                     self.copies[record.id] = provider_keys.parse_copy(record.id, members)
                 case "anchor":
                     self.anchors.add(members["sha256"])
+                case anchor_places.KIND:
+                    self.places[record.id] = anchor_places.parse_place(record.id, members)
                 case keyslot.APPROVER:
                     self.approvers[record.id] = keyslot.parse_approver(record.id, members)
                 case "system":
@@ -262,6 +270,8 @@ class Vault:
             self.grants.pop(record_id, None)
         elif kind == provider_keys.KIND:
             self.copies.pop(record_id, None)
+        elif kind == anchor_places.KIND:
+            self.places.pop(record_id, None)
         elif kind == keyslot.KIND:
             self.keyslots.pop(record_id, None)
         elif kind == keyslot.APPROVER:

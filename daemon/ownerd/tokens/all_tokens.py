@@ -115,6 +115,18 @@ class AllTokens:
         with self._at_work(kind):
             await self._of_type(kind).change_pin(token_id, ui=ui)
 
+    async def read_head(self, credential: TokenCredential) -> bytes | None:
+        """Read the head that a token of the credential's type keeps."""
+        with self._at_work(credential.type):
+            return await self._of_type(credential.type).read_head(credential)
+
+    async def write_head(
+        self, credential: TokenCredential, note: bytes, expected: bytes | None, *, ui: TokenUi | None
+    ) -> None:
+        """Write the head that a token of the credential's type keeps."""
+        with self._at_work(credential.type):
+            await self._of_type(credential.type).write_head(credential, note, expected, ui=ui)
+
     async def sight(self, credential: TokenCredential) -> Sight | None:
         """Look for a token without speaking to it; adapters that cannot are not watched."""
         port = self._of_type(credential.type)

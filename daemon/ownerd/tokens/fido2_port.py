@@ -30,6 +30,7 @@ from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, Token
 from ownerd.tokens import verify
 from ownerd.tokens.candidate import Candidate, Finder
 from ownerd.tokens.faults import Undecided
+from ownerd.tokens.fido2_heads import Fido2Heads
 from ownerd.tokens.finders import DEFAULT_FINDERS
 from ownerd.tokens.hold import Hold, Holds
 from ownerd.tokens.limit import Limit
@@ -75,6 +76,7 @@ class Fido2Tokens:
         self._touch_limit_seconds = touch_timeout_seconds + margin_seconds
         self._log = logger or logging.getLogger(__name__)
         self._holds = Holds(finders, step_timeout_seconds, self._log)
+        self._heads = Fido2Heads(self._holds, self._where, self._require_credential)
         self._step_timeout_seconds = step_timeout_seconds
         self._looker = Worker("ownerd-look")
         self._located: dict[str, Candidate] = {}
@@ -186,6 +188,18 @@ class Fido2Tokens:
         except (TokenMissing, TokenRemoved):
             self._located.pop(credential.id, None)
             raise
+
+    async def read_head(self, credential: TokenCredential) -> bytes | None:
+        """Read the credential's large blob; see `TokenPort.read_head`."""
+        forbid_traffic_log()
+        return await self._heads.read(credential)
+
+    async def write_head(
+        self, credential: TokenCredential, note: bytes, expected: bytes | None, *, ui: TokenUi | None
+    ) -> None:
+        """Write the credential's large blob; see `TokenPort.write_head`."""
+        forbid_traffic_log()
+        await self._heads.write(credential, note, expected, ui=ui)
 
     async def sight(self, credential: TokenCredential) -> Sight | None:
         """What the transport shows of a located token; None: nobody can tell. See `ownerd.tokens.presence`."""

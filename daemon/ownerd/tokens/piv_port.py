@@ -21,6 +21,7 @@ from ownerd.model.errors import (
     NotAllowed,
     OwnerdError,
     PinBlocked,
+    PinNeeded,
     PinWrong,
     ProtocolBroken,
     TokenMissing,
@@ -28,7 +29,7 @@ from ownerd.model.errors import (
 )
 from ownerd.model.secret import Secret
 from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo
-from ownerd.tokens import piv_work
+from ownerd.tokens import piv_heads, piv_work
 from ownerd.tokens.candidate import printable_name
 from ownerd.tokens.holders import name_card_users
 from ownerd.tokens.limit import Limit
@@ -201,6 +202,28 @@ class PivTokens:
         old = padded_pin(await ui.pin(info), seen.tries)
         new = padded_new_pin(await ui.new_pin(info))
         await self._visit(reader, lambda card: piv_work.change_pin(card, seen, old, new))
+
+    async def read_head(self, credential: TokenCredential) -> bytes | None:
+        """Read the card's data object for a head; see `TokenPort.read_head`."""
+        last = self._located.get(credential.id)
+        reader = next((one for one in await self._discover() if _token_id(one.name) == last), None)
+        if reader is None:
+            reader, _ = await self._find(credential)
+        return await self._visit(reader, lambda card: piv_heads.read(card, credential))
+
+    async def write_head(
+        self, credential: TokenCredential, note: bytes, expected: bytes | None, *, ui: TokenUi | None
+    ) -> None:
+        """Write it, with the management key that is typed for this; see `TokenPort.write_head`."""
+        if ui is None:
+            raise PinNeeded("the card wants its management key before it keeps a head")
+        reader, seen = await self._find(credential)
+        key = await ui.management_key(_info(reader.name, seen.tries))
+        await self._visit(
+            reader,
+            lambda card: piv_heads.write(card, credential, key, note, expected),
+            timeout_seconds=self._work_timeout_seconds,
+        )
 
     # -- besides the port --
 

@@ -45,7 +45,7 @@ def generate(card: PivCard, management_key: Secret, algorithm: CurveName) -> tup
     chuid = card.read(CHUID)
     if not chuid:
         chuid = _new_chuid()
-        _write(card, CHUID, chuid)
+        put_data(card, CHUID, chuid)
     made = {slot: _generate_one(card, slot, curve) for slot in (SIGN, AGREE)}
     return hashlib.sha256(chuid).digest(), PublicKeys(made[SIGN], made[AGREE])
 
@@ -100,7 +100,7 @@ def _generate_one(card: PivCard, slot: int, curve: Curve) -> ec.EllipticCurvePub
     answer = card.command(0x47, 0x00, slot, format_tlv(0xAC, format_tlv(0x80, bytes([curve.piv]))))
     # Only now: a card that refuses to make the key has lost nothing.
     if card.read(CERTIFICATES[slot]):
-        _write(card, CERTIFICATES[slot], b"")
+        put_data(card, CERTIFICATES[slot], b"")
     point = parse_tlv(parse_only(answer, 0x7F49)).get(0x86, b"")
     try:
         return parse_point(curve, point)
@@ -108,7 +108,7 @@ def _generate_one(card: PivCard, slot: int, curve: Curve) -> ec.EllipticCurvePub
         raise ProtocolBroken("the card's new key is not a point of its curve") from error
 
 
-def _write(card: PivCard, tag: int, content: bytes) -> None:
+def put_data(card: PivCard, tag: int, content: bytes) -> None:
     """PUT DATA; an object is taken away by empty content (SP 800-73-4 part 2, section 3.3.2)."""
     card.command(0xDB, 0x3F, 0xFF, format_tlv(0x5C, tag.to_bytes(3, "big")) + format_tlv(0x53, content))
 

@@ -86,6 +86,14 @@ class Pkcs11Tokens:
         self._located[credential.id] = place
         return credential
 
+    async def read_head(self, *_: object) -> bytes | None:
+        """Raise `Unsupported`: data objects behind a module are not there before its PIN, if at all."""
+        raise Unsupported("this kind of token keeps no head")
+
+    async def write_head(self, *_: object, **__: object) -> None:
+        """Raise `Unsupported`, as `read_head`."""
+        raise Unsupported("this kind of token keeps no head")
+
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """Find the token of one of ``credentials``; see `TokenPort.locate`. Never logs in.
 

@@ -8,13 +8,13 @@ that can fail leaves as an error of the table.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from fido2.ctap import CtapDevice, CtapError
 from fido2.ctap2.base import Info
+from fido2.ctap2.blob import LargeBlobs
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CAPABILITY
@@ -29,15 +29,20 @@ from ownerd.tokens.answer_guard import AnswerGuard
 from ownerd.tokens.candidate import Candidate
 from ownerd.tokens.ctap import Assertion, Ctap, HmacSecret, parse_assertion
 from ownerd.tokens.faults import ERR, Undecided, as_token_errors
+from ownerd.tokens.fido2_blobs import LARGE_BLOB_KEY, LARGE_BLOB_KEY_BYTES, bounded
 from ownerd.tokens.limit import Limit
+from ownerd.tokens.pin_text import new_pin_text, pin_text
 
 # The software token's AAGUID, whatever transport it comes through.
 SOFTWARE_AAGUID: Final = "6f776e65-7264-4073-8066-74746f6b656e"
-MIN_PIN_CHARS: Final = 4
-MAX_PIN_BYTES: Final = 63
 MAX_CREDENTIALS_AT_ONCE: Final = 8
 # Not discoverable without the PIN, yet usable with an allowList: a preflight needs neither PIN nor touch.
 CRED_PROTECT_LEVEL: Final = 2
+
+# OTHER is all that some tokens say over PC/SC.
+WANTS_TOUCH: Final = frozenset(
+    {ERR.UNSUPPORTED_OPTION, ERR.INVALID_OPTION, ERR.UP_REQUIRED, ERR.PUAT_REQUIRED, ERR.OTHER}
+)
 
 Permission = ClientPin.PERMISSION
 
@@ -161,6 +166,30 @@ class Session:
             rest.remove(one)
         return found
 
+    def large_blobs(self, credential: TokenCredential) -> tuple[LargeBlobs, bytes]:
+        """The token's blobs and the key of this credential's (CTAP 2.1, 6.10 and 12.3), without a touch.
+
+        They can be written after `enter_pin` with the permission for it, or where the token has no PIN. Raises
+        `Unsupported` for a token or credential without, `Undecided` for a token that answers nothing without a touch.
+        """
+        with as_token_errors():
+            if not LargeBlobs.is_supported(self.info):
+                raise Unsupported("the token has no large blobs")
+            client_data_hash = os.urandom(32)
+            wanted = {LARGE_BLOB_KEY: True}
+            try:
+                raw = self._ask([credential], client_data_hash, extensions=wanted, touch=False)
+            except CtapError as error:
+                if error.code in WANTS_TOUCH:
+                    raise Undecided from error
+                raise
+            verify.verify_preflight(parse_assertion(raw), client_data_hash, [credential])
+            key = raw.get(7)
+            if not isinstance(key, bytes) or len(key) != LARGE_BLOB_KEY_BYTES:
+                raise Unsupported("the credential has no large blob")
+            protocol = None if self._pin_token is None else ClientPin(self._ctap).protocol
+            return LargeBlobs(bounded(self._ctap), protocol, self._pin_token), key
+
     # -- with the PIN --
 
     def enter_pin(self, pin: Secret, permission: ClientPin.PERMISSION) -> None:
@@ -173,7 +202,7 @@ class Session:
             before = self._require_tries()
             if before <= PIN_TRIES_AT_RISK:
                 raise PinAtRisk("PIN tries were used up elsewhere meanwhile; the PIN was not sent")
-            text = _pin_text(pin, before)
+            text = pin_text(pin, before)
             with self._sending_pin(before):
                 self._pin_token = ClientPin(self._ctap).get_pin_token(text, permission, RP_ID)
 
@@ -183,10 +212,10 @@ class Session:
         Raises `PinUnfit` for a new PIN that the token cannot have, before anything is sent; else as `enter_pin`.
         """
         with as_token_errors():
-            wanted = _new_pin_text(new, verify.small_count(self.info.min_pin_length))
+            wanted = new_pin_text(new, verify.small_count(self.info.min_pin_length))
             client = ClientPin(self._ctap)
             before = 0 if old is None else self._require_tries()
-            typed = None if old is None else _pin_text(old, before)
+            typed = None if old is None else pin_text(old, before)
             try:
                 with self._sending_pin(before):
                     if typed is None:
@@ -281,6 +310,16 @@ class Session:
         extensions: Mapping[str, Any] | None = None,
         touch: bool,
     ) -> Assertion:
+        return parse_assertion(self._ask(credentials, client_data_hash, extensions=extensions, touch=touch))
+
+    def _ask(
+        self,
+        credentials: Sequence[TokenCredential],
+        client_data_hash: bytes,
+        *,
+        extensions: Mapping[str, Any] | None,
+        touch: bool,
+    ) -> dict[int, Any]:
         allow = [{"type": "public-key", "id": item.credential_id} for item in credentials]
         parameters: dict[int, Any] = {1: RP_ID, 2: client_data_hash, 3: allow}
         if extensions:
@@ -300,7 +339,7 @@ class Session:
         if len(credentials) == 1:
             # 6.2.2: may be left out when the allowList has exactly one.
             answer.setdefault(1, allow[0])
-        return parse_assertion(answer)
+        return answer
 
     def _preflight_some(self, credentials: Sequence[TokenCredential]) -> TokenCredential | None:
         client_data_hash = os.urandom(32)
@@ -309,14 +348,7 @@ class Session:
         except CtapError as error:
             if error.code in {ERR.NO_CREDENTIALS, ERR.INVALID_CREDENTIAL}:
                 return None
-            # OTHER is all that some tokens say over PC/SC.
-            if error.code in {
-                ERR.UNSUPPORTED_OPTION,
-                ERR.INVALID_OPTION,
-                ERR.UP_REQUIRED,
-                ERR.PUAT_REQUIRED,
-                ERR.OTHER,
-            }:
+            if error.code in WANTS_TOUCH:
                 raise Undecided from error
             raise
         return verify.verify_preflight(answer, client_data_hash, credentials)
@@ -338,8 +370,8 @@ class Session:
         wanted: dict[str, Any] = {HmacSecretExtension.NAME: True}
         if "credProtect" in info.extensions:
             wanted["credProtect"] = CRED_PROTECT_LEVEL
-        if discoverable and "largeBlobKey" in info.extensions and info.options.get("largeBlobs") is True:
-            wanted["largeBlobKey"] = True
+        if discoverable and LARGE_BLOB_KEY in info.extensions and info.options.get("largeBlobs") is True:
+            wanted[LARGE_BLOB_KEY] = True
         return wanted
 
     def _pin_param(self, client_data_hash: bytes) -> dict[str, Any]:
@@ -366,29 +398,3 @@ class Session:
     def _used_a_try(self, error: CtapError, before: int) -> bool:
         """Whether an unspecific error was a wrong PIN (some tokens say OTHER for everything over PC/SC)."""
         return error.code == ERR.OTHER and self._pin_tries() < before
-
-
-def _pin_text(pin: Secret, tries: int) -> str:
-    """CTAP 2.1, 6.5.1: Unicode NFC, at least 4 code points, at most 63 bytes of UTF-8."""
-    try:
-        text = unicodedata.normalize("NFC", pin.reveal().decode())
-    except UnicodeDecodeError as error:
-        raise PinWrong("the PIN is not text", tries_left=tries) from error
-    if len(text) < MIN_PIN_CHARS or len(text.encode()) > MAX_PIN_BYTES:
-        raise PinWrong("no PIN has this length", tries_left=tries)
-    return text
-
-
-def _new_pin_text(pin: Secret, min_chars: int) -> str:
-    """As `_pin_text`, and as long as the token wants it (getInfo minPINLength). Raises `PinUnfit`."""
-    try:
-        text = unicodedata.normalize("NFC", pin.reveal().decode())
-    except UnicodeDecodeError:
-        # The cause is cut off: it holds the bytes that were typed.
-        raise PinUnfit("the new PIN is not text") from None
-    at_least = max(MIN_PIN_CHARS, min_chars)
-    if len(text) < at_least:
-        raise PinUnfit(f"the new PIN has fewer than {at_least} characters")
-    if len(text.encode()) > MAX_PIN_BYTES or "\0" in text:
-        raise PinUnfit(f"the new PIN has more than {MAX_PIN_BYTES} bytes, or a NUL")
-    return text
