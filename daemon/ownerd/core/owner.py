@@ -12,7 +12,7 @@ from typing import Final
 
 import rfc8785
 
-from ownerd.core import grants, policy_acts, provider_acts
+from ownerd.core import erasing, grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
 from ownerd.core.entry_reads import ApprovedRead, read_page
 from ownerd.core.records import read_entries
@@ -120,6 +120,10 @@ def _question(
         case "explain":
             said = policy_acts.explained(session, vault, members.get("request"))
             return what, [], _soon(lambda _s, _v: said)
+        case "erasable":
+            chosen = erasing.parse_selection(members)
+            about: list[str | int] = [f"{name} {text}" for name, text in chosen.members().items()]
+            return what, about, lambda s, v: erasing.listing(s, v, chosen)
         case "entry":
             seq, _ = _range(session, {"start": members.get("seq"), "count": 1})
             return what, [seq], lambda s, v: read_entries(s.store, v.opening_keys(), seq, 1)

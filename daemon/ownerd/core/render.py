@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ownerd.core import render_offer
+from ownerd.core import render_keeping, render_offer
 from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, names, text, values
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
@@ -20,6 +20,7 @@ _READS: Final = {
     "providers": "the list of providers",
     "provider": "what one provider has",
     "entries": "ledger entries",
+    "erasable": "which ledger entries hold what is to be erased",
     "entry": "one ledger entry",
     "policy": "your policy",
     "explain": "what your policy makes of a request",
@@ -43,6 +44,8 @@ def render(statement: dict[str, Json]) -> str:
             lines = _change(statement)
         case "token-enrolled" | "token-removed" | "token-named" | "token-tested" | "recovery-set":
             lines = _token(statement)
+        case "erased":
+            lines = render_keeping.LINES[statement["kind"]](statement)
         case kind:
             raise ValueError(f"no rendering for {kind}")
     return "\n".join(lines)

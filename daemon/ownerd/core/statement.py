@@ -189,6 +189,30 @@ def token_statement(kind: str, caller: Caller, tool: str, token: dict[str, Json]
     return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "token": token, **more})
 
 
+def erasure_statement(
+    caller: Caller,
+    tool: str,
+    entries: Sequence[int],
+    kinds: Mapping[str, int],
+    chosen: dict[str, Json],
+    *,
+    touches: int,
+) -> Statement:
+    """Describe the erasure of what ``entries`` say; ``chosen`` is how they were chosen, empty where by number."""
+    return _with_text(
+        {
+            "v": 1,
+            "kind": Kind.ERASED.value,
+            "app": app_label(caller),
+            "tool": tool,
+            "entries": list(entries),
+            "kinds": dict(kinds),
+            "chosen": chosen,
+            "touches": touches,
+        }
+    )
+
+
 def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
     """The values that an entry of the owner's own act commits to."""
     return {"statement": statement, "app": app_label(caller)}

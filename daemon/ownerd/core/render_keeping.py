@@ -1,0 +1,49 @@
+"""Prompts about the ledger's keeping: what an erasure, a backup and a restore do, and what they do not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ownerd.core.render_parts import MAX_NAME, app, text
+from ownerd.model.encoding import Json
+
+MAX_RANGES: Final = 24
+_CHOSEN: Final = {"claim": "claim", "provider": "provider", "before": "before"}
+
+
+def _erased(statement: dict[str, Json]) -> list[str]:
+    touches = statement["touches"]
+    how_often = "" if touches == 1 else f" ({touches} touches, or as many PINs)"
+    chosen = [
+        f"{_CHOSEN[name]} {text(value, MAX_NAME)}" for name, value in sorted(statement["chosen"].items())
+    ]
+    kinds = [f"{count} {text(kind, MAX_NAME)}" for kind, count in sorted(statement["kinds"].items())]
+    return [
+        f"Erase what {len(statement['entries'])} ledger entries say, for good{how_often}.",
+        "",
+        app(statement),
+        *([f"Chosen: {', '.join(chosen)}"] if chosen else []),
+        f"Entries: {ranges(statement['entries'])}",
+        f"Kinds: {', '.join(kinds)}",
+        "",
+        "Goes: values, names, terms and all else that was kept with them. Nobody can bring it back.",
+        "Stays: that there was an entry, when, its kind, who approved it; and what was committed to, unreadable.",
+        "Not reached: your present data, what a provider has, backups, other copies and snapshots of the disk.",
+    ]
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers for people: ``3, 5, 7 to 90``; after `MAX_RANGES` of them how many are left."""
+    found: list[list[int]] = []
+    for one in numbers:
+        if found and one == found[-1][1] + 1:
+            found[-1][1] = one
+        else:
+            found.append([one, one])
+    shown = [str(first) if first == last else f"{first} to {last}" for first, last in found[:MAX_RANGES]]
+    left = sum(last - first + 1 for first, last in found[MAX_RANGES:])
+    return ", ".join(shown) + (f" and {left} more" if left else "")
+
+
+LINES: Final[dict[str, Callable[[dict[str, Json]], list[str]]]] = {"erased": _erased}
