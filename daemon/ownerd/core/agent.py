@@ -18,6 +18,7 @@ from ownerd.core import (
     asker_acts,
     disclosure,
     enrolment,
+    keeping,
     owner,
     receipts,
     recovery,
@@ -41,9 +42,13 @@ from ownerd.model.errors import Cancelled, Dismissed, InternalError, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
-_READ: Final = frozenset({"what", "names", "id", "start", "count", "seq", "request", "approved", "values"})
-_CHANGE: Final = frozenset(
-    {"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"}
+_CHOSEN: Final = frozenset({"entries", "claim", "provider", "before"})  # what to erase
+_READ: Final = (
+    frozenset({"what", "names", "id", "start", "count", "seq", "request", "approved", "values"}) | _CHOSEN
+)
+_CHANGE: Final = (
+    frozenset({"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"})
+    | _CHOSEN
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
 _NO_WISHES: Final = Wishes()
@@ -199,6 +204,8 @@ class Agent:
                 return message.answer(await token_acts.change(self._session, act, message))
             if message.members.get("change") in asker_acts.CHANGES:
                 return message.answer(await asker_acts.change(self._session, act, message))
+            if message.members.get("change") in keeping.CHANGES:
+                return message.answer(await keeping.change(self._session, act, message))
             return await owner.change(self._session, act, message)
 
     async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
