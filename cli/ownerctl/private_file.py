@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ownerctl.errors import FileTrouble
 
@@ -19,7 +21,14 @@ def require_absent(path: Path) -> None:
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write ``content`` with mode 0600.
+    """Write ``content`` with mode 0600. Raises as `private_file`."""
+    with private_file(path, replace=replace) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def private_file(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
+    """A file to write with mode 0600, which is whole at the end or not there.
 
     With ``replace`` the old file stays until the new one is whole. Raises `FileTrouble` when ``path``
     exists and ``replace`` is not given, or when it cannot be written.
@@ -33,7 +42,7 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             written = str(path)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if replace:
