@@ -57,7 +57,7 @@ async def accept_key(
     journal, provider = session.require_journal(), request.provider
     situation = Situation(act.caller, new_provider=True, new_anchor=False, alarms=alarms)
     statement = pin_statement(request, situation)
-    await session.desk.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Accept")
+    await session.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Accept")
     token = await session.locate(act, vault.enrolled)
     values: dict[str, Json] = {
         "statement": statement,
@@ -78,6 +78,7 @@ async def accept_key(
         since=draft.core.time,
     )
     await journal.append(draft, approval=answer.approval, put=[vault.pin_record(pin)], apply=vault.apply)
+    act.agreed = False  # to the key, and to nothing that comes
 
 
 def response_host(request: Request) -> str:

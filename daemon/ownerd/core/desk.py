@@ -344,7 +344,13 @@ class Desk:
                 return None
             act.changed.clear()
             act.report(Progress.WAITING_FOR_TERMINAL)
+            # Whoever comes next may have a terminal. What the owner has begun is not left in the middle.
+            leaves = act.has_turn and not act.agreed
+            if leaves:
+                self._end_turn(act)
             await self._until(act, asyncio.ensure_future(act.changed.wait()))
+            if leaves:
+                await self._take_turn(act)
 
     async def _until(self, act: Act, work: asyncio.Future[Any]) -> None:
         """Await ``work``, at most the waiting time, ending early when the act is refused."""

@@ -195,7 +195,7 @@ async def _decide(case: _Case, vault: Vault, holder: Holder) -> Plan | GrantPlan
         plans.append(_plan(case, vault, holder, narrowing, values_shown=values_shown))
         return str(plans[-1].statement["rendered"]["text"])
 
-    await case.session.desk.confirm(case.act, text)
+    await case.session.confirm(case.act, text)
     return plans[-1]
 
 

@@ -266,7 +266,7 @@ async def confirm(session: Session, act: Act, statement: Statement, verb: str) -
     def text(_narrowing: Narrowing, _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
         return str(statement["rendered"]["text"])
 
-    await session.desk.confirm(act, text, verb)
+    await session.confirm(act, text, verb)
 
 
 def _enrolled(vault: Vault, token_id: str) -> Enrolled:

@@ -251,7 +251,7 @@ async def _approved(
 
     async with session.desk.turn(act):
         session.require_same(vault)
-        await session.desk.confirm(act, text, verb)
+        await session.confirm(act, text, verb)
         token = await session.locate(act, vault.enrolled)
         statement = statements[-1]
         values = statement_values(statement, act.caller)

@@ -63,7 +63,7 @@ async def change(session: Session, act: Act, tool: str, text: Json) -> dict[str,
             statements.append(made)
             return str(made["rendered"]["text"])
 
-        await session.desk.confirm(act, shown, "Yes, change")
+        await session.confirm(act, shown, "Yes, change")
         token = await session.locate(act, vault.enrolled)
         draft = journal.draft(Kind.OWNER_CHANGE, statement_values(statements[-1], act.caller))
         act.purpose = "change your policy"

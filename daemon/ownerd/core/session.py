@@ -21,6 +21,7 @@ from ownerd.core.entry_reads import EntryReads
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.ports import Clock, HeadPort, Rng, StorePort, TokenPort
+from ownerd.core.service import Narrowing
 from ownerd.core.vault import Vault
 from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
@@ -79,6 +80,16 @@ class Session:
         if self.vault is None:
             raise Locked("the vault is locked")
         return self.vault
+
+    async def confirm(self, act: Act, text: Callable[[Narrowing, bool], str], verb: str = "Approve") -> None:
+        """`Desk.confirm`, for acts that looked into the vault before: another act may have gone first meanwhile.
+
+        Raises as that does, and `Busy` when the keys were renewed since.
+        """
+        before = self.vault
+        await self.desk.confirm(act, text, verb)
+        if before is not None:
+            self.require_same(before)
 
     def require_same(self, vault: Vault) -> None:
         """Raise `Busy` when the keys were renewed since ``vault`` was looked at: what was found in it is stale."""
