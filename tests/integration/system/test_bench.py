@@ -14,6 +14,8 @@ ROWS = {
     "disclosure-claimed",
     "bus-next",
     "bus-fast",
+    "bus-grant-next",
+    "bus-grant-fast",
     "touch-approve",
     "touch-unlock",
     "added-unlock-fido2",

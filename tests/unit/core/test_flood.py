@@ -5,7 +5,18 @@ from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
-from tests.rigs.core import APP, CoreRig, ManualClock, MemoryNotebook, kinds, make_core, seal, set_up, verify
+from tests.rigs.core import (
+    APP,
+    TTY,
+    CoreRig,
+    ManualClock,
+    MemoryNotebook,
+    kinds,
+    make_core,
+    seal,
+    set_up,
+    verify,
+)
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
@@ -13,6 +24,7 @@ from ownerd.core.budget import COOL_DOWN_MS, MAX_COOL_DOWN_MS, PER_MINUTE, Budge
 from ownerd.core.desk import MAX_WAITING
 from ownerd.core.journal import NOTE_SECONDS
 from ownerd.core.ports import Batch
+from ownerd.core.service import Narrowing
 from ownerd.core.turns import Turns
 from ownerd.model.caller import Confidence
 from ownerd.model.errors import Busy, Cancelled, Dismissed, NotAllowed, StorageError
@@ -85,6 +97,30 @@ def test_a_prompt_that_gave_way_is_shown_again_and_still_releases(provider_rig: 
             "shop.example asks for your data.",
         ]
         assert kit.verify_response(released.response, request, provider_rig.answer_key).claims
+
+    asyncio.run(story())
+
+
+def test_a_request_that_waits_for_a_terminal_keeps_nobody_from_his(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.has_display = False
+        waiting = [
+            asyncio.ensure_future(
+                rig.agent.present(replace(APP, label=name), provider_rig.signed(), rig.job())
+            )
+            for name in ("a", "b")
+        ]
+        await until(lambda: [one.state for one in rig.agent.pending()] == ["waiting-for-terminal"] * 2)
+        await rig.agent.read(APP, seal(rig, what="claims", names=None), rig.job(TTY))
+        second = rig.agent.pending()[1]
+        rig.agent.approve(second.id, TTY, Narrowing())
+        assert (await waiting[1]).entry, "the second one got a terminal, the first still waits"
+        assert not waiting[0].done()
+        rig.agent.refuse(rig.agent.pending()[0].id)
+        with pytest.raises(Dismissed):
+            await waiting[0]
+        verify(rig)
 
     asyncio.run(story())
 
