@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
+from ownerctl.erase import erase
 from ownerctl.export import export
 from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
 from ownerctl.offline import head, offline_entries, verify
@@ -144,3 +145,4 @@ def _show_entry(entry: dict[str, Json]) -> None:
 ledger.add_command(verify)
 ledger.add_command(head)
 ledger.add_command(export)
+ledger.add_command(erase)

@@ -14,6 +14,7 @@ from ownerctl import render
 from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
+    from ownerctl.erasures import Erasures
     from ownerd.ledger.findings import Finding
     from ownerd.ledger.verify import Report
     from ownerd.model.encoding import Json
@@ -123,6 +124,7 @@ def verify(
     output: Output,
 ) -> int:
     """Verify the whole ledger from its file, without daemon and token."""
+    from ownerctl.erasures import Erasures
     from ownerctl.errors import UsageTrouble
 
     kept = [_read_head(head) for head in heads]
@@ -132,15 +134,17 @@ def verify(
         return _quickly(path, key, output)
     if against is not None:
         kept.append(_newest_note(against))
-    report = _verified(database(path), key, kept)
+    erasures = Erasures()
+    report = _verified(database(path), key, kept, erasures)
     if output.json:
-        render.emit_json(report_json(report))
+        render.emit_json({**report_json(report), "erasures": erasures.rows})
     else:
         _show(report)
+        erasures.show()
     return 0 if report.ok else TAMPERED
 
 
-def _verified(path: Path, key: str | None, heads: list[bytes]) -> Report:
+def _verified(path: Path, key: str | None, heads: list[bytes], erasures: Erasures) -> Report:
     """The whole report: the log beside the file, then the file, with every signature on all cores."""
     from dataclasses import replace
 
@@ -156,7 +160,7 @@ def _verified(path: Path, key: str | None, heads: list[bytes]) -> Report:
         bar = Bar(total)
 
         def walk(settle: Settle) -> Report:
-            rows = found.entries(), found.checkpoints(), found.openings()
+            rows = erasures.watch(found.entries()), found.checkpoints(), found.openings()
             return verify_ledger(*rows, verifier_key=key, heads=heads, progress=bar, settle=settle)
 
         try:
