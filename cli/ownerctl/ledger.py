@@ -16,6 +16,7 @@ from ownerctl.export import export
 from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
 from ownerctl.offline import head, offline_entries, verify
 from ownerctl.options import Output, examples, output_options
+from ownerctl.proof import check_proof, prove
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
@@ -144,5 +145,7 @@ def _show_entry(entry: dict[str, Json]) -> None:
 
 ledger.add_command(verify)
 ledger.add_command(head)
+ledger.add_command(prove)
+ledger.add_command(check_proof)
 ledger.add_command(export)
 ledger.add_command(erase)

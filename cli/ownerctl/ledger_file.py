@@ -81,6 +81,11 @@ class LedgerFile:
             return data if found == seq else None
         return None
 
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        """Return the leaves from ``start`` to before ``end`` that are there."""
+        statement = "SELECT seq, leaf FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
+        return [data for _, data in self._pairs(statement, (start, end))]
+
     def newest_checkpoint(self) -> tuple[int, bytes] | None:
         """Return the checkpoint of the largest size; None: there is none."""
         return next(self._pairs("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"), None)

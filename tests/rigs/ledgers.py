@@ -26,7 +26,7 @@ from ownerd.ledger.entry import Leaf, LeafCore, challenge, commit, format_leaf, 
 from ownerd.ledger.facts import EnrolledCard, EnrolledToken, format_token
 from ownerd.ledger.merkle import Frontier, leaf_hash
 from ownerd.ledger.note import format_checkpoint, format_verifier_key, sign_note
-from ownerd.ledger.opening import OpeningValue, seal_opening
+from ownerd.ledger.opening import OpeningValue, SealedOpening, seal_opening
 from ownerd.ledger.verify import Report, verify_ledger
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json, format_b64u
@@ -233,7 +233,7 @@ class LedgerMaker:
         core = core or self.core(kind, salted, facts)
         sealed = None
         if salted or after:
-            sealed = seal_opening(salted | after, core, self.opening_key.public_key(), self.rng)
+            sealed = self.seal(salted | after, core)
         leaf = Leaf(
             core=core,
             approval=approval or (token.approve(challenge(core)) if token else None),
@@ -246,6 +246,9 @@ class LedgerMaker:
         if sealed is not None:
             self.tables.openings.append((seq, sealed.wrapped_key, sealed.ciphertext))
         return seq
+
+    def seal(self, values: dict[str, OpeningValue], core: LeafCore) -> SealedOpening:
+        return seal_opening(values, core, self.opening_key.public_key(), self.rng)
 
     def append_bytes(self, leaf: bytes, *, checkpoint: bool = True) -> int:
         seq = self.frontier.size

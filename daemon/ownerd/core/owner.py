@@ -15,6 +15,7 @@ import rfc8785
 from ownerd.core import erasing, grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
 from ownerd.core.entry_reads import ApprovedRead, read_page
+from ownerd.core.opening_reads import OpeningRead, parse_opening_read, read_opening, require_labels
 from ownerd.core.records import read_entries
 from ownerd.core.service import Narrowing
 from ownerd.core.session import Session
@@ -71,6 +72,8 @@ async def read(session: Session, act: Act, message: ToolMessage) -> str:
     vault = session.require_vault()
     if message.members.get("what") == "entries":
         return message.answer(await _entries(session, act, message, vault))
+    if message.members.get("what") == "opening":
+        await require_labels(session.store, _opening(session, message.members))
     what, detail, answer = _question(session, vault, message.members)
     statement = read_statement(act.caller, message.tool, what, detail)
     await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Show")
@@ -124,6 +127,9 @@ def _question(
             chosen = erasing.parse_selection(members)
             about: list[str | int] = [f"{name} {text}" for name, text in chosen.members().items()]
             return what, about, lambda s, v: erasing.listing(s, v, chosen)
+        case "opening":
+            asked = _opening(session, members)
+            return what, asked.detail, lambda s, v: read_opening(s.store, v.opening_keys(), asked)
         case "entry":
             seq, _ = _range(session, {"start": members.get("seq"), "count": 1})
             return what, [seq], lambda s, v: read_entries(s.store, v.opening_keys(), seq, 1)
@@ -151,6 +157,11 @@ def _range(session: Session, members: dict[str, Json]) -> tuple[int, int]:
     if start >= size:
         raise NotFound("no such entry")
     return start, max(1, min(count, size - start))
+
+
+def _opening(session: Session, members: dict[str, Json]) -> OpeningRead:
+    seq, _ = _range(session, {"start": members.get("seq"), "count": 1})
+    return parse_opening_read(seq, members.get("names"))
 
 
 def _number(value: Json) -> int:

@@ -26,7 +26,7 @@ async def read_entries(
         sealed = None if opening_keys is None else await store.opening(start + offset)
         values: dict[str, Json] | None = {} if leaf.opening is None else None
         if opening_keys is not None and leaf.opening is not None and sealed is not None:
-            opened = _open(SealedOpening(*sealed), leaf.core, opening_keys)
+            opened = open_with(SealedOpening(*sealed), leaf.core, opening_keys)
             verify_opening(opened, leaf)
             values = {label: one.value for label, one in opened.items()}
         entries.append(
@@ -42,8 +42,10 @@ async def read_entries(
     return {"entries": entries}
 
 
-def _open(sealed: SealedOpening, core: LeafCore, keys: Sequence[X25519PrivateKey]) -> dict[str, OpeningValue]:
-    """Open with the key in force, or with one from before a rotation."""
+def open_with(
+    sealed: SealedOpening, core: LeafCore, keys: Sequence[X25519PrivateKey]
+) -> dict[str, OpeningValue]:
+    """Open with the key in force, or with one from before a rotation. Raises `LedgerError`."""
     problem: LedgerError = Tampered("an opening does not open")
     for key in keys:
         try:

@@ -22,6 +22,7 @@ _READS: Final = {
     "entries": "ledger entries",
     "erasable": "which ledger entries hold what is to be erased",
     "entry": "one ledger entry",
+    "opening": "values of one ledger entry, with the salts that prove them to others",
     "policy": "your policy",
     "explain": "what your policy makes of a request",
     "grants": "your grants",

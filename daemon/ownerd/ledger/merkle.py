@@ -100,7 +100,7 @@ class Frontier:
         return other
 
 
-def _split(size: int) -> int:
+def split(size: int) -> int:
     """Return the largest power of two smaller than ``size`` (≥ 2)."""
     return 1 << ((size - 1).bit_length() - 1)
 
@@ -131,7 +131,7 @@ def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     proof: list[bytes] = []
     start, end = 0, len(leaf_hashes)
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
             proof.append(_root(leaf_hashes[middle:end]))
             end = middle
@@ -157,7 +157,7 @@ def consistency_proof(leaf_hashes: Sequence[bytes], first: int) -> list[bytes]:
     start, end, whole = 0, second, True
     # SUBPROOF(m, D, b) of the RFC, unrolled; ``first`` stays absolute, ``whole`` is b.
     while first != end:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if first <= middle:
             proof.append(_root(leaf_hashes[middle:end]))
             end = middle
