@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from ownerd.core import (
+    anchor_acts,
     anchoring,
     asker_acts,
     disclosure,
@@ -202,6 +203,8 @@ class Agent:
             await unlocking.unlock(self._session, act)
             if message.members.get("change") in token_acts.CHANGES:
                 return message.answer(await token_acts.change(self._session, act, message))
+            if message.members.get("change") in anchor_acts.CHANGES:
+                return message.answer(await anchor_acts.change(self._session, act, message))
             if message.members.get("change") in asker_acts.CHANGES:
                 return message.answer(await asker_acts.change(self._session, act, message))
             if message.members.get("change") in keeping.CHANGES:

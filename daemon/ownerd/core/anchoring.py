@@ -42,7 +42,7 @@ _READ_AT_ONCE: Final = 4096
 class Kept:
     """One place, and what was found there: a note, or why there is none.
 
-    ``judged`` is None without a note. ``stale`` says why the head was not renewed, empty while it was.
+    ``judged`` is None without a note; ``written``: the note is ours, of this start. ``stale`` says why the head was not renewed, empty while it was.
     """
 
     place: Place
@@ -50,10 +50,13 @@ class Kept:
     problem: str = ""
     judged: Judged | None = None
     stale: str = ""
+    written: bool = False
 
     @property
     def may_be_renewed(self) -> bool:
         """Whether a newer head may take the place of what is there."""
+        if self.written:
+            return True
         if self.note is None:
             return self.problem == MISSING and self.place.seen is None
         return self.judged is not None and self.judged.verdict.agrees
@@ -75,7 +78,9 @@ class Tree:
 
 async def read_all(session: Session, vault: Vault, present: Collection[str]) -> list[Kept]:
     """Read every place; of the tokens those whose ids are ``present``, known as places or not. Raises nothing."""
-    places = dict(vault.places)
+    places = {
+        one.id: one for one in vault.places.values() if one.kind != "token" or one.where in vault.enrolled
+    }
     for token_id in present:
         place_id = token_place_id(token_id)
         places.setdefault(place_id, Place(place_id, "token", token_id))
@@ -145,14 +150,19 @@ def seen_records(vault: Vault, kept: Iterable[Kept], now_ms: int) -> list[Record
 
 async def look(session: Session, present: Collection[str]) -> list[Kept]:
     """Read and judge every place now, in the open vault. Raises `StorageError`, `LedgerError` for the ledger's sake."""
+    kept = await read_all(session, session.require_vault(), present)
+    await judge_now(session, kept)
+    return kept
+
+
+async def judge_now(session: Session, kept: Collection[Kept]) -> None:
+    """Judge what was read against the ledger as it is now, in the open vault. Raises as `look`."""
     vault, store = session.require_vault(), session.store
-    kept = await read_all(session, vault, present)
     leaves = await store.leaves(vault.keys_entry, 1)
     newest, hashes = await asyncio.gather(store.checkpoint(), store.leaf_hashes())
     signed = 0 if newest is None else newest[0]
     tree = Tree(len(hashes), signed, roots_at(hashes, claimed_sizes(notes(kept))))
     await judge_all(session, vault, kept, leaf=parse_leaf(leaves[0]), tree=tree)
-    return kept
 
 
 # -- renewing --
@@ -206,7 +216,7 @@ async def write(session: Session, kept: Kept, *, ui: TokenUi | None) -> int:
     else:
         credential = session.require_vault().enrolled[kept.place.where].credential
         await session.tokens.write_head(credential, note, kept.note, ui=ui)
-    kept.note, kept.problem = note, ""
+    kept.note, kept.problem, kept.written = note, "", True
     return size
 
 

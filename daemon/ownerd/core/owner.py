@@ -12,7 +12,7 @@ from typing import Final
 
 import rfc8785
 
-from ownerd.core import erasing, grants, policy_acts, provider_acts
+from ownerd.core import anchor_list, erasing, grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
 from ownerd.core.entry_reads import ApprovedRead, read_page
 from ownerd.core.opening_reads import OpeningRead, parse_opening_read, read_opening, require_labels
@@ -120,6 +120,8 @@ def _question(
             return what, [], _soon(lambda _s, v: {"policy": v.policy.text})
         case "grants":
             return what, [], _soon(grants.listing)
+        case "anchors":
+            return what, [], anchor_list.listing
         case "explain":
             said = policy_acts.explained(session, vault, members.get("request"))
             return what, [], _soon(lambda _s, _v: said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ownerd.core import render_keeping, render_offer
+from ownerd.core import render_anchors, render_keeping, render_offer
 from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, names, text, values
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
@@ -26,6 +26,7 @@ _READS: Final = {
     "policy": "your policy",
     "explain": "what your policy makes of a request",
     "grants": "your grants",
+    "anchors": "where heads of the ledger are kept",
     "prompts": "prompts with your values on the terminal that is lent to them",
 }
 
@@ -47,6 +48,8 @@ def render(statement: dict[str, Json]) -> str:
             lines = _token(statement)
         case "erased":
             lines = render_keeping.LINES[statement["kind"]](statement)
+        case kind if kind in render_anchors.KINDS:
+            lines = render_anchors.lines(statement)
         case kind:
             raise ValueError(f"no rendering for {kind}")
     return "\n".join(lines)

@@ -213,6 +213,11 @@ def erasure_statement(
     )
 
 
+def anchor_statement(kind: str, caller: Caller, tool: str, anchor: dict[str, Json]) -> Statement:
+    """Describe a place where heads are kept from now on, or no longer; ``anchor`` has ``kind`` and ``where``."""
+    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "anchor": anchor})
+
+
 def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
     """The values that an entry of the owner's own act commits to."""
     return {"statement": statement, "app": app_label(caller)}
