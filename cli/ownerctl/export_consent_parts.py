@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ownerctl.export_record import Record
     from ownerd.model.encoding import Json
 
-_GONE: Final = "the ledger does not hold it, or not any more"
+_GONE: Final = "what was read of the ledger does not hold it"
 _NEVER: Final = "providers do not say it, so the ledger does not hold it"
 
 

@@ -46,7 +46,7 @@ class Ts10Document:
         if record.kind == "disclosure":
             made = self._disclosure(record)
         elif record.kind in {"refused", "failed"} and record.provider:
-            made = self._not_completed(record, str(record.facts.get("error")))
+            made = self._not_completed(record)
         elif record.kind in _OTHER:
             made = self._other(record)
         else:
@@ -68,21 +68,21 @@ class Ts10Document:
         }
 
     def _disclosure(self, record: Record) -> dict[str, Json]:
-        if record.seq not in self._later.delivered:
-            return self._not_completed(record, "no delivery is recorded")
-        if record.statement.get("kind") == "login":
-            return self._transaction(
-                record, "PseudonymPresentation", "pseudonymousAuthentication", _login(record)
-            )
-        return self._transaction(record, "Presentation", "presentation", _presentation(record))
+        # What was not delivered may still have reached the provider, so the claims stay in what was presented.
+        delivered = record.seq in self._later.delivered
+        return self._presented(record, None if delivered else "no delivery is recorded", _presentation(record))
 
-    def _not_completed(self, record: Record, reason: str) -> dict[str, Json]:
-        more: dict[str, Json] = {"reasonOfNoncompletion": reason}
+    def _not_completed(self, record: Record) -> dict[str, Json]:
+        # What was asked for is not in such an entry, but that nothing went is certain.
+        nothing: dict[str, Json] = {"listOfClaimsRequested": None, "listOfClaimsPresented": []}
+        return self._presented(record, str(record.facts.get("error")), {**_presentation(record), **nothing})
+
+    def _presented(self, record: Record, reason: str | None, part: dict[str, Json]) -> dict[str, Json]:
+        more: dict[str, Json] = {} if reason is None else {"reasonOfNoncompletion": reason}
         if record.statement.get("kind") == "login":
-            part = {**_login(record), **more}
-            return self._transaction(record, "PseudonymPresentation", "pseudonymousAuthentication", part)
-        part = {**_presentation(record), "listOfClaimsPresented": [], **more}
-        return self._transaction(record, "Presentation", "presentation", part)
+            login = {**_login(record), **more}
+            return self._transaction(record, "PseudonymPresentation", "pseudonymousAuthentication", login)
+        return self._transaction(record, "Presentation", "presentation", {**part, **more})
 
     def _other(self, record: Record) -> dict[str, Json]:
         said: list[Json] = [_OTHER[record.kind]]
