@@ -76,6 +76,12 @@ class Record:
 
         return approved_by({"approval": self.approval, "facts": dict(self.facts), "kind": self.kind})
 
+    @property
+    def listed(self) -> list[int]:
+        """The entry numbers of the fact ``entries``."""
+        entries = self.facts.get("entries")
+        return [seq for seq in entries if type(seq) is int] if isinstance(entries, list) else []
+
     def number(self, fact: str) -> int | None:
         """A fact that is an entry number, or None."""
         value = self.facts.get(fact)
@@ -115,9 +121,8 @@ class Later:
         elif record.kind == "grant-ended" and grant is not None:
             self.ended.setdefault(grant, (record.seq, record.time))
         elif record.kind == "erased":
-            for seq in record.facts.get("entries") or ():
-                if type(seq) is int:
-                    self.erased.setdefault(seq, (record.seq, record.time))
+            for seq in record.listed:
+                self.erased.setdefault(seq, (record.seq, record.time))
 
 
 def export_id(log: str, what: str) -> str:

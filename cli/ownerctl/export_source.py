@@ -136,9 +136,8 @@ class Wanted:
 
 
 def _about(record: Record) -> list[int]:
-    entries = record.facts.get("entries")
-    listed = [seq for seq in entries if type(seq) is int] if isinstance(entries, list) else []
-    return listed + [seq for fact in ("entry", "grant") if (seq := record.number(fact)) is not None]
+    numbers = (record.number(fact) for fact in ("entry", "grant"))
+    return [*record.listed, *(seq for seq in numbers if seq is not None)]
 
 
 def day_begins(day: datetime | None, *, days: int = 0) -> str:
