@@ -63,7 +63,8 @@ class _Pool:
     """Worker processes that verify batches of checks."""
 
     def __init__(self, workers: int) -> None:
-        # Forked before anything is read: nothing is open that a child could share, and no thread runs yet.
+        # Forked before the executor's own threads run. Workers leave the database alone, which is open by then:
+        # SQLite's locks are the parent's and stay with it.
         self._executor = ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_begin)
         self._ahead = workers * _AHEAD
         self._batch: list[Check] = []

@@ -28,7 +28,7 @@ from ownerd.model.token import Approval, Fido2Approval
 
 _32 = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"  # base64url of 32 bytes: two unused bits are zero
 _16 = "[A-Za-z0-9_-]{21}[AQgw]"
-_ANY = "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{3}|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw])?"
+_ANY = "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw])?"
 _COUNT = "(?:0|[1-9][0-9]{0,15})"
 _LABEL = "[a-z][a-z_-]{0,31}(?:/(?:0|[1-9][0-9]{0,3}))?"
 _ONE = f'"{_LABEL}":"{_32}"'
