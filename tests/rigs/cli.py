@@ -217,6 +217,7 @@ class ScriptedAgent(BargainCases, TokenCases):
 
         self._home = home
         self._key = new_key()
+        self._asked_by = ""
         self.claims = {"given_name": "Ada", "email": "ada@example.org"}
         self.ended = asyncio.Event()
 
@@ -255,6 +256,7 @@ class ScriptedAgent(BargainCases, TokenCases):
         message = json.loads(open_jwe(sealed, self._key))
         assert message.pop("v") == 1
         key = message.pop("key")
+        self._asked_by = key["kid"]
         return message, lambda answer: seal_jwe(json.dumps(answer).encode(), key)
 
     def session_key(self) -> str:
@@ -324,6 +326,7 @@ class ScriptedAgent(BargainCases, TokenCases):
     async def read(self, caller: Any, sealed: str, job: Any) -> str:
         message, seal = self._open(sealed)
         self.note("read message", message)
+        self.note("read key", self._asked_by)
         await self.act("read", job)
         what = message["what"]
         if what in {"tokens", "token"}:
@@ -333,6 +336,8 @@ class ScriptedAgent(BargainCases, TokenCases):
         if what == "claims":
             wanted = message["names"] or list(self.claims)
             return seal({"claims": [self._claim(name) for name in wanted if name in self.claims]})
+        if what == "entries" and (pages := self.plan("pages", None)) is not None:
+            return seal(pages[str(message["start"])])
         name = {"provider": "providers", "entry": "entries"}.get(what, what)
         return seal({name: self.plan(name, [])})
 
