@@ -36,6 +36,7 @@ AGENT = "org.ownerd.Agent1"
 AGENT_PATH = "/org/ownerd/Agent1"
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 GONE = f"type='signal',sender='{BUS[0]}',member='NameOwnerChanged',arg0='{AGENT}'"
+COUNTER_OFFER = 3
 REFUSED = {"NotAllowed", "Dismissed", "Cancelled", "TimedOut", "TouchDenied"}
 
 
@@ -54,9 +55,41 @@ def say(text: str) -> None:
 # -- the D-Bus part: all that an app needs --
 
 
-async def present(request: str, progress: Any) -> tuple[str, int]:
-    """Hand `request` to the agent; return the sealed answer and the number of its ledger entry."""
+async def present(request: str, progress: Any, *, negotiates: bool) -> tuple[str, int]:
+    """Hand `request` to the agent; return the sealed answer and the number of its ledger entry.
+
+    With `negotiates` the agent may answer with an offer, which this shop takes as it is.
+    """
     bus = await MessageBus().connect()
+    try:
+        wishes = {"negotiate": Variant("b", True)} if negotiates else {}
+        code, results = await ask_agent(bus, request, wishes, progress)
+        if code == COUNTER_OFFER:
+            say(f"the owner offers something else: {offered(json.loads(results['offer']))}; that will do")
+            wishes = {"negotiation": Variant("s", results["negotiation"]), "accept": Variant("b", True)}
+            code, results = await ask_agent(bus, request, wishes, progress)
+    finally:
+        bus.disconnect()
+    if code != 0:
+        texts = (str(results.get(name, "")) for name in ("error", "message", "hint"))
+        raise Failed(*texts, refused=code == 1)
+    return results["response"], results["entry"]
+
+
+def offered(offer: dict[str, Any]) -> str:
+    """The claims of an offer in words."""
+    claims = [claim for credential in offer["credentials"] for claim in credential["claims"]]
+    return ", ".join(
+        ".".join(claim["path"])
+        + (f" instead of {'.'.join(claim['instead_of'])}" if "instead_of" in claim else "")
+        for claim in claims
+    )
+
+
+async def ask_agent(
+    bus: MessageBus, request: str, wishes: dict[str, Variant], progress: Any
+) -> tuple[int, dict[str, Any]]:
+    """One call of `Present` and its Response: (code, results)."""
     token = "bookshop_" + secrets.token_hex(8)
     handle = f"{AGENT_PATH}/request/{bus.unique_name[1:].replace('.', '_')}/{token}"
     response: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -75,7 +108,7 @@ async def present(request: str, progress: Any) -> tuple[str, int]:
     watch = Message(*BUS, "AddMatch", signature="s", body=[GONE])
     await bus.call(watch)
     call = Message(AGENT, AGENT_PATH, AGENT, "Present", signature="sa{sv}")
-    call.body = [request, {"handle_token": Variant("s", token)}]
+    call.body = [request, {"handle_token": Variant("s", token), **wishes}]
     reply = await bus.call(call)
     if reply.message_type is MessageType.ERROR:
         raise Failed(reply.error_name.rpartition(".")[2], str(reply.body[0]) if reply.body else "")
@@ -85,14 +118,10 @@ async def present(request: str, progress: Any) -> tuple[str, int]:
         await bus.call(Message(AGENT, handle, AGENT + ".Request", "Cancel"))
         raise
     finally:
-        bus.disconnect()
-    code, results = signal.body[0], {name: value.value for name, value in signal.body[1].items()}
+        bus.remove_message_handler(listen)
     if signal.sender != reply.sender:
         raise Failed("Spoofed", "another process answered in the agent's place")
-    if code != 0:
-        texts = (str(results.get(name, "")) for name in ("error", "message", "hint"))
-        raise Failed(*texts, refused=code == 1)
-    return results["response"], results["entry"]
+    return signal.body[0], {name: value.value for name, value in signal.body[1].items()}
 
 
 # -- the shop --
@@ -135,7 +164,12 @@ async def ask(arguments: argparse.Namespace) -> None:
     asked, request = make_request(arguments, answer_key)
     say(f"asking for {arguments.claims.replace(',', ', ')} as {asked['client_id']}")
     answer, entry = await asyncio.wait_for(
-        present(request, lambda state: say(f"the agent is {state.replace('-', ' ')}")), arguments.timeout
+        present(
+            request,
+            lambda state: say(f"the agent is {state.replace('-', ' ')}"),
+            negotiates=arguments.negotiate,
+        ),
+        arguments.timeout,
     )
     say("an answer came; decrypting and checking it")
     disclosed = kit.verify_response(answer, asked, answer_key)
@@ -153,6 +187,7 @@ def parse_arguments() -> argparse.Namespace:
     asking.add_argument("--claims", required=True, help="claim names, comma separated")
     asking.add_argument("--purpose", default="ship and bill your order", help="shown to the owner")
     asking.add_argument("--unsigned", action="store_true", help="send a request that proves nothing")
+    asking.add_argument("--negotiate", action="store_true", help="take an offer of something else")
     asking.add_argument("--timeout", type=float, default=300.0, help="seconds to wait for the owner")
     return parser.parse_args()
 

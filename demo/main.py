@@ -21,6 +21,25 @@ from demo.stage import BIN, Screen, Stage, StageError, touch
 
 HERE: Final = Path(__file__).parent
 CLAIMS: Final = "given_name,family_name,email,address.street_address,address.postal_code,address.locality"
+POLICY: Final = """version = 1
+
+[[rule]]                      # an age is enough
+provider = "bookshop.example"
+claims = ["birthdate"]
+do = "substitute"
+with = "age_over_18"
+days = 7
+count = 10
+per_hour = 10
+
+[[rule]]                      # and they may have it again
+provider = "bookshop.example"
+claims = ["given_name"]
+do = "grant"
+days = 7
+count = 10
+per_hour = 10
+"""
 COLOUR = sys.stdout.isatty()
 
 
@@ -86,6 +105,7 @@ class Owner:
             terminal.type("r\n")
             return False
         terminal.type(prompt[prompt.rindex("[") + 1] + "\n")
+        terminal.wait_for("\n")  # the echo, which is no part of the next prompt
         self.touch()
         return True
 
@@ -130,6 +150,7 @@ def play(stage: Stage, *, always: bool) -> int:
     require(
         len(flat(result["claims"])) == len(CLAIMS.split(",")), "six values, and nothing else of the vault"
     )
+    bargain(stage, owner, terminal, shop)
     terminal.end(2)
 
     check_ledger(stage, verifier_key, result["entry"])
@@ -161,6 +182,31 @@ def bring_data(stage: Stage, owner: Owner) -> None:
     if not owner.approve(tool, "Touch to write this into your vault?"):
         raise StageError("nothing was imported")
     require(tool.wait() == 0, "the card is in the vault, and an entry says so")
+
+
+def bargain(stage: Stage, owner: Owner, terminal: Screen, shop: list[str]) -> None:
+    """A policy answers with an offer, and one touch serves several answers."""
+    chapter(5, "The owner bargains: a policy, an offer, and one touch for many answers")
+    policy = stage.home / "policy.toml"
+    policy.write_text(POLICY)
+    tool = stage.tool("policy", "import", str(policy))
+    if not owner.approve(tool, "Touch to make this your policy?"):
+        raise StageError("there is no policy")
+    require(tool.wait() == 0, "the policy is in force, sealed in the vault")
+    for number, question in enumerate(("Touch to approve this, and its repeats?", None)):
+        asked = [*shop, "ask", "--claims", "given_name,birthdate", "--negotiate"]
+        app = subprocess.Popen(
+            asked, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        if question is not None and not owner.approve(terminal, question):
+            raise StageError("the owner refused")
+        out, err = app.communicate(timeout=30)
+        require(app.returncode == 0, f"the bookshop verified answer {number + 1}")
+        if question is not None:
+            show("the bookshop's terminal", err)
+            show("what it got", "\n".join(flat(json.loads(out)["claims"])))
+        else:
+            tell("nobody was asked: the grant lasts for 10 answers in 7 days, and each is in the ledger")
 
 
 def refused(app: subprocess.Popen[str]) -> int:
@@ -198,12 +244,12 @@ def verify(stage: Stage, database: Path, key: str) -> Screen:
 
 def check_ledger(stage: Stage, verifier_key: str, entry: int) -> None:
     """Verify the ledger, then damage a copy and see the damage named."""
-    chapter(5, "The ledger: verified by another process, without daemon and token")
+    chapter(6, "The ledger: verified by another process, without daemon and token")
     honest = verify(stage, stage.database, verifier_key)
     show("ownerctl ledger verify", honest.text)
     require(honest.process.returncode == 0, f"the ledger holds; the disclosure is entry {entry}")
 
-    chapter(6, "One byte changes in a copy")
+    chapter(7, "One byte changes in a copy")
     copy = stage.home / "copy.db"
     with (
         sqlite3.connect(f"file:{stage.database}?mode=ro", uri=True) as source,
@@ -226,7 +272,7 @@ def check_ledger(stage: Stage, verifier_key: str, entry: int) -> None:
 
 def lock(stage: Stage, daemon: Screen) -> None:
     """Lock, which ends the process; the next call starts a locked one."""
-    chapter(7, "Locking ends the process: exit is the only wipe one can rely on")
+    chapter(8, "Locking ends the process: exit is the only wipe one can rely on")
     require(stage.tool("lock").wait() == 0, "ownerctl lock")
     require(daemon.wait() == 0, f"process {daemon.process.pid} is gone, and the vault key with it")
     status = stage.tool("status", "--json")
