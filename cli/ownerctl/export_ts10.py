@@ -70,7 +70,9 @@ class Ts10Document:
     def _disclosure(self, record: Record) -> dict[str, Json]:
         # What was not delivered may still have reached the provider, so the claims stay in what was presented.
         delivered = record.seq in self._later.delivered
-        return self._presented(record, None if delivered else "no delivery is recorded", _presentation(record))
+        return self._presented(
+            record, None if delivered else "no delivery is recorded", _presentation(record)
+        )
 
     def _not_completed(self, record: Record) -> dict[str, Json]:
         # What was asked for is not in such an entry, but that nothing went is certain.
