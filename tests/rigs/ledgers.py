@@ -288,11 +288,11 @@ class LedgerMaker:
             "opening_key": format_b64u(opening),
         }
 
-    def rotate(self, seed: str, *, by: Approver | None) -> int:
+    def rotate(self, seed: str, *, by: Approver | None, kind: Kind = Kind.KEY_ROTATED) -> int:
         """Append a rotation to the keys of ``seed``; from its own checkpoint on they are in use."""
         facts = self.rotated(seed)
         self.log_key, self.opening_key = log_key(seed), opening_key(seed)
-        return self.append(Kind.KEY_ROTATED, facts=facts, token=by)
+        return self.append(kind, facts=facts, token=by)
 
     def grant_facts(
         self, *, seconds: float = 30 * 24 * 3600, count: int = 1000, per_hour: int = 3600

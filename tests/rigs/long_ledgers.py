@@ -79,7 +79,8 @@ class DayMaker(LedgerMaker):
         self.append(Kind.OFFER, {"statement": {"round": 1}})
         self.append(Kind.REFUSED, {"error": "said no"}, {"error": "Dismissed"})
         self.append(Kind.ANCHORED)
-        self.append(Kind.RESTORED, token=token)
+        if self.day % ROTATE_EVERY == 2:
+            self.rotate(f"restored {self.day}", by=token, kind=Kind.RESTORED)
 
     def _exchange(self, token: TestToken, facts: dict[str, int] | None) -> None:
         self.append(Kind.REQUEST, {"provider": "shop.example", "app": "browser"})

@@ -89,6 +89,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.prompt.notify import DesktopNotifications
     from ownerd.prompt.pinentry import Pinentry
     from ownerd.prompt.port import Prompts
+    from ownerd.storage.backups import BackupFiles
     from ownerd.storage.files import atomic_write, lock_file, secure_directory
     from ownerd.storage.heads import HeadFiles
     from ownerd.storage.store import SqliteStore
@@ -111,8 +112,10 @@ async def run(config: Config, idle_seconds: int | None) -> int:
 
         ports["pkcs11"] = Pkcs11Tokens(config.pkcs11_modules, key_check=key_check)
     tokens = AllTokens(ports)
+    store = SqliteStore.open(paths.database_path())
     session = CoreSession(
-        store=SqliteStore.open(paths.database_path()),
+        store=store,
+        backups=BackupFiles(store, paths.database_path()),
         tokens=tokens,
         desk=Desk(prompts, clock),
         clock=clock,

@@ -23,6 +23,7 @@ from ownerd.core import (
     owner,
     receipts,
     recovery,
+    restoring,
     setup,
     token_acts,
     unlocking,
@@ -49,6 +50,7 @@ _READ: Final = (
 )
 _CHANGE: Final = (
     frozenset({"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"})
+    | frozenset({"file", "replace"})
     | _CHOSEN
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
@@ -197,9 +199,21 @@ class Agent:
             return await owner.read(self._session, act, message)
 
     async def change(self, caller: Caller, sealed: str, job: Job) -> str:
-        """Owner's change; unlocks first when it must."""
+        """Owner's change; unlocks first when it must. A restore needs no vault, and ends the process."""
+        closed: list[bool] = []
+        try:
+            return await self._change(caller, sealed, job, lambda: closed.append(True))
+        finally:
+            if closed:
+                self.lock("restored")
+
+    async def _change(self, caller: Caller, sealed: str, job: Job, on_close: Callable[[], None]) -> str:
         async with self._act("change", caller, job) as act:
             message = owner.open_message(sealed, self._key, _CHANGE)
+            if message.members.get("change") == "restore":
+                wanted = restoring.parse_wanted(message.members)
+                outcome = await restoring.restore(self._session, act, message.tool, wanted, on_close)
+                return message.answer(outcome)
             await unlocking.unlock(self._session, act)
             if message.members.get("change") in token_acts.CHANGES:
                 return message.answer(await token_acts.change(self._session, act, message))

@@ -230,7 +230,7 @@ async def _all_keys(store: StorePort) -> LogKeys:
     while leaves := await store.leaves(start, _READ_AT_ONCE):
         for seq, raw in enumerate(leaves, start):
             # Looking is much cheaper than parsing; what merely looks alike is sorted out by parsing.
-            if seq == 0 or b'"key-rotated"' in raw:
+            if seq == 0 or b'"key-rotated"' in raw or b'"restored"' in raw:
                 _follow(keys, seq, parse_leaf(raw))
         start += len(leaves)
     return keys
@@ -240,5 +240,5 @@ def _follow(keys: LogKeys, seq: int, leaf: Leaf) -> None:
     core = leaf.core
     if core.kind is Kind.GENESIS:
         keys.begin(core.facts)
-    elif core.kind is Kind.KEY_ROTATED and core.facts:
+    elif core.kind in (Kind.KEY_ROTATED, Kind.RESTORED) and core.facts:
         keys.rotate(seq, core.facts, core.log)

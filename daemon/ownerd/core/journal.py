@@ -51,6 +51,15 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """A log as far as an entry is made over it: its id, size and root."""
+
+    log_id: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LogKeys:
     """The log's signing key, and the public key that openings are sealed to."""
 
@@ -150,18 +159,8 @@ class Journal:
 
     def draft(self, kind: Kind, values: Mapping[str, Json], facts: Mapping[str, Json] | None = None) -> Draft:
         """Begin an entry over the tree as it is now, with fresh salts and nonce."""
-        salted = self._salted(values)
-        core = LeafCore(
-            log=self.log_id,
-            time=format_time(self.now_ms()),
-            kind=kind,
-            nonce=self._rng(SALT_BYTES),
-            size=self._frontier.size,
-            root=self._frontier.root(),
-            commitments=_commitments(salted),
-            facts=dict(facts or {}),
-        )
-        return Draft(core, salted)
+        tree = Tree(self.log_id, self._frontier.size, self._frontier.root())
+        return make_draft(tree, self.now_ms(), kind, values, facts, self._rng)
 
     def hold_genesis(self, facts: Mapping[str, Json]) -> None:
         """Make entry 0; it is written together with the next one, so that no half set-up is ever stored."""
@@ -303,7 +302,34 @@ class Journal:
         return EntryRow(seq, encoded, sealed.wrapped_key, sealed.ciphertext)
 
     def _salted(self, values: Mapping[str, Json]) -> dict[str, OpeningValue]:
-        return {label: OpeningValue(self._rng(SALT_BYTES), value) for label, value in values.items()}
+        return _salt(values, self._rng)
+
+
+def make_draft(
+    tree: Tree,
+    now_ms: int,
+    kind: Kind,
+    values: Mapping[str, Json],
+    facts: Mapping[str, Json] | None,
+    rng: Rng,
+) -> Draft:
+    """Begin an entry over ``tree``, with fresh salts and nonce."""
+    salted = _salt(values, rng)
+    core = LeafCore(
+        log=tree.log_id,
+        time=format_time(now_ms),
+        kind=kind,
+        nonce=rng(SALT_BYTES),
+        size=tree.size,
+        root=tree.root,
+        commitments=_commitments(salted),
+        facts=dict(facts or {}),
+    )
+    return Draft(core, salted)
+
+
+def _salt(values: Mapping[str, Json], rng: Rng) -> dict[str, OpeningValue]:
+    return {label: OpeningValue(rng(SALT_BYTES), value) for label, value in values.items()}
 
 
 async def keys_leaf(store: StorePort) -> Leaf:
@@ -314,7 +340,7 @@ async def keys_leaf(store: StorePort) -> Leaf:
     if not leaves:
         raise Tampered("the entry that names the log's keys is missing")
     leaf = codec.parse_leaf(leaves[0])
-    if leaf.core.kind not in (Kind.GENESIS, Kind.KEY_ROTATED):
+    if leaf.core.kind not in (Kind.GENESIS, Kind.KEY_ROTATED, Kind.RESTORED):
         raise Tampered("the entry that should name the log's keys is of another kind")
     return leaf
 

@@ -217,6 +217,27 @@ def parse_keyslot(record: Record) -> Keyslot:
     return Keyslot(credential, slot, transfer, record.generation, wrapped, since)
 
 
+def format_way_in(keyslot: Keyslot) -> dict[str, Json]:
+    """What a backup shows of a keyslot: the token and its slot pair, neither transfer pair nor vault key."""
+    return {**_format_token(keyslot), "id": keyslot.id, "slot": _format_pair(keyslot.slot)}
+
+
+def parse_way_in(members: dict[str, Json]) -> Keyslot:
+    """Inverse of `format_way_in`; the transfer pair and the vault key are empty. Raises `VaultDamaged`."""
+    try:
+        slot = _parse_pair(members["slot"])
+        none = SealedPair(SecretHandle(b""), b"", b"")
+        token_id = members["id"]
+        if not isinstance(token_id, str) or members["type"] not in ("fido2", "piv", "pkcs11"):
+            raise VaultDamaged("a way in is of another kind")
+        found = Keyslot(_parse_token(token_id, members), slot, none, 0, b"", int(members["since"]))
+    except (InvalidArgument, KeyError, TypeError, ValueError) as error:
+        raise VaultDamaged("a way in is damaged") from error
+    if format_way_in(found) != members:
+        raise VaultDamaged("a way in is not in its one form")
+    return found
+
+
 def format_approver(approver: Approver) -> dict[str, Json]:
     """Plaintext of an approver's record."""
     return _format_token(approver)

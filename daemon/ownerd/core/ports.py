@@ -5,7 +5,7 @@ Each port has a contract suite under tests/contract that runs on the fake and on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -296,6 +296,48 @@ class HeadPort(Protocol):
 
         Raises `Busy` when something else is there by now, `StorageError` when it cannot be written.
         """
+
+
+# -- backups --
+
+
+@dataclass(frozen=True, slots=True)
+class BackupHead:
+    """Magic, length and header of a backup file, as they stand there, and how many bytes follow."""
+
+    data: bytes
+    rest: int
+
+
+class BackupPort(Protocol):
+    """Backup files where the owner wants them, and the database that one is opened into.
+
+    Every method raises `StorageError` (or a child) and nothing else.
+    """
+
+    async def require_new(self, path: str) -> None:
+        """Raise `UnsafeFile` unless a file can be made at ``path``: nothing there, in a directory of the owner."""
+
+    async def write(self, path: str, seal: Callable[[int, Iterator[bytes]], Iterator[bytes]]) -> int:
+        """Write what ``seal`` makes of a snapshot (its length, its bytes in chunks); returns the file's length.
+
+        The file appears whole, or not at all.
+        """
+
+    async def read_head(self, path: str) -> BackupHead:
+        """Read the beginning of a regular file. Raises `BackupDamaged`."""
+
+    async def stage(self, path: str, unseal: Callable[[Iterator[bytes]], Iterator[bytes]]) -> StorePort:
+        """Open the chunks of ``path`` into a database beside the vault's, and return the store of it."""
+
+    async def occupied(self) -> bool:
+        """Whether there is a database already, be it damaged."""
+
+    async def adopt(self) -> None:
+        """Put the staged database, which is closed, in the vault's place, in one step; keep what was there aside."""
+
+    async def discard(self) -> None:
+        """Remove what was staged. Never raises."""
 
 
 # -- one asked-for act, as the bus carries it --

@@ -14,10 +14,11 @@ from ownerd.core import keyslot as keyslots
 from ownerd.core import recovery_code as codes
 from ownerd.core.desk import Act
 from ownerd.core.enrolment import Choice
+from ownerd.core.keyslot import Keyslot
 from ownerd.core.ports import Record
 from ownerd.core.recovery_code import RecoveryKeys, RecoverySlot
 from ownerd.core.session import Session
-from ownerd.core.statement import app_label, statement_values, token_statement
+from ownerd.core.statement import Statement, app_label, statement_values, token_statement
 from ownerd.core.unlocking import log_keys, verify_tail
 from ownerd.core.vault import Vault
 from ownerd.ledger.approval import recovery_message
@@ -92,29 +93,58 @@ async def recover(session: Session, act: Act, tool: str, choice: Choice) -> dict
     async with session.desk.turn(act):
         if session.vault is not None:
             raise NotAllowed("the vault is open; enrol the token with the one that opened it")
-        slot = await _slot(session)
-        keys = codes.derive_keys(
-            codes.parse_code((await _type(session, act)).reveal().decode("utf-8", "replace"))
-        )
+        slot = await require_slot(session)
+        keys = await ask_code(session, act)
         vault = await _open(session, slot, keys)
         await verify_tail(session, journal, vault)
-        opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
-        await journal.append(opened, approval=_sign(keys, opened.challenge), renew=log_keys(vault))
+        await _unlock(session, act, keys, vault)
         await enrolment.confirm(session, act, statement, "Enrol")
-        credential = await enrolment.make_credential(session, act, choice, vault.enrolled.values())
-        values = statement_values(statement, act.caller)
-        draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
-        keyslot, _ = await enrolment.prove(session, act, credential, draft.challenge, vault)
-        copies = _copies(vault, keyslot, keys)
-        entry = await journal.append(
-            draft,
-            approval=_sign(keys, draft.challenge),
-            put=lambda seq: [keyslots.format_keyslot(replace(keyslot, since=seq)), *copies],
-        )
-    return {"entry": entry, "token": enrolment.shown(credential)}
+        keyslot, entry = await _enrol(session, act, choice, keys, vault, statement)
+    return {"entry": entry, "token": enrolment.shown(keyslot.credential)}
 
 
-async def _slot(session: Session) -> RecoverySlot:
+async def ask_code(session: Session, act: Act) -> RecoveryKeys:
+    """Let the owner type the code. Raises `InvalidArgument` for a mistyped one."""
+    typed = (await _type(session, act)).reveal().decode("utf-8", "replace")
+    return codes.derive_keys(codes.parse_code(typed))
+
+
+async def enrol_with(
+    session: Session, act: Act, choice: Choice, keys: RecoveryKeys, vault: Vault, statement: Statement
+) -> tuple[Keyslot, int]:
+    """Enrol a token by a code that was judged, in a vault that was: ``statement`` was confirmed already."""
+    slot = await require_slot(session)
+    if keys.signing.public_key().public_bytes_raw() != slot.verify:
+        raise NotAllowed("this is not the recovery code of this vault")
+    await _unlock(session, act, keys, vault)
+    return await _enrol(session, act, choice, keys, vault, statement)
+
+
+async def _unlock(session: Session, act: Act, keys: RecoveryKeys, vault: Vault) -> None:
+    journal = session.require_journal()
+    opened = journal.draft(Kind.UNLOCKED, {"app": app_label(act.caller)})
+    await journal.append(opened, approval=_sign(keys, opened.challenge), renew=log_keys(vault))
+
+
+async def _enrol(
+    session: Session, act: Act, choice: Choice, keys: RecoveryKeys, vault: Vault, statement: Statement
+) -> tuple[Keyslot, int]:
+    journal = session.require_journal()
+    credential = await enrolment.make_credential(session, act, choice, vault.enrolled.values())
+    values = statement_values(statement, act.caller)
+    draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
+    keyslot, _ = await enrolment.prove(session, act, credential, draft.challenge, vault)
+    copies = _copies(vault, keyslot, keys)
+    entry = await journal.append(
+        draft,
+        approval=_sign(keys, draft.challenge),
+        put=lambda seq: [keyslots.format_keyslot(replace(keyslot, since=seq)), *copies],
+    )
+    return keyslot, entry
+
+
+async def require_slot(session: Session) -> RecoverySlot:
+    """What the code opens. Raises `NotFound` where none is set."""
     records = await session.store.records(codes.KIND)
     if not records:
         raise NotFound("no recovery code is set")

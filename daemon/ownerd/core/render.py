@@ -46,7 +46,7 @@ def render(statement: dict[str, Json]) -> str:
             lines = _change(statement)
         case "token-enrolled" | "token-removed" | "token-named" | "token-tested" | "recovery-set":
             lines = _token(statement)
-        case "erased":
+        case "erased" | "backup" | "restored":
             lines = render_keeping.LINES[statement["kind"]](statement)
         case kind if kind in render_anchors.KINDS:
             lines = render_anchors.lines(statement)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ownerd.core.render_parts import MAX_NAME, app, text
+from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, text
 from ownerd.model.encoding import Json
 
 MAX_RANGES: Final = 24
@@ -33,6 +33,50 @@ def _erased(statement: dict[str, Json]) -> list[str]:
     ]
 
 
+def _backup(statement: dict[str, Json]) -> list[str]:
+    ways = ", ".join(text(name, MAX_NAME) for name in statement["ways"])
+    code = "your recovery code" if statement["recovery"] else "no recovery code is set"
+    return [
+        "Back up your vault and ledger, all of it, into one sealed file.",
+        "",
+        app(statement),
+        f"File: {text(statement['file'], MAX_VALUE)}",
+        f"It opens with: {ways}; {code}",
+        "What you erase or remove later stays in it.",
+    ]
+
+
+def _restored(statement: dict[str, Json]) -> list[str]:
+    backup, here = statement["backup"], statement["here"]
+    lines = [
+        "Restore vault and ledger from a backup.",
+        "",
+        app(statement),
+        f"Backup: {backup['entries']} entries, the newest of {text(backup['made'], MAX_NAME)}",
+        f"Ledger: {text(backup['log'], MAX_NAME)}",
+    ]
+    if here is None:
+        lines.append("There is no vault here yet.")
+    elif here["log"] != backup["log"]:
+        lines.append(
+            "It replaces a vault with ANOTHER ledger, or one that cannot be read. That is kept aside."
+        )
+    else:
+        lines.append(
+            f"It replaces a vault of the same ledger with {here['entries']} entries. That is kept aside."
+        )
+        if here["entries"] > backup["entries"]:
+            lines.append("What happened since the backup is then no longer in your ledger.")
+    if backup["by_code"]:
+        lines.append(
+            "It is opened by your recovery code, and a token is enrolled to approve it (three touches)."
+        )
+    return [
+        *lines,
+        "Vault, ledger and openings get new keys; tokens stay enrolled as they were in the backup.",
+    ]
+
+
 def ranges(numbers: Sequence[int]) -> str:
     """Ascending numbers for people: ``3, 5, 7 to 90``; after `MAX_RANGES` of them how many are left."""
     found: list[list[int]] = []
@@ -46,4 +90,8 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(shown) + (f" and {left} more" if left else "")
 
 
-LINES: Final[dict[str, Callable[[dict[str, Json]], list[str]]]] = {"erased": _erased}
+LINES: Final[dict[str, Callable[[dict[str, Json]], list[str]]]] = {
+    "erased": _erased,
+    "backup": _backup,
+    "restored": _restored,
+}

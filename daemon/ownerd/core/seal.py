@@ -7,6 +7,7 @@ data of a record is the canonical JSON of its place, so that a row moved elsewhe
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import rfc8785
@@ -65,6 +66,16 @@ def unseal(key: Secret, sealed: bytes, where: bytes) -> bytes:
 def public_bytes(key: X25519PrivateKey) -> bytes:
     """Raw 32-byte public half."""
     return key.public_key().public_bytes_raw()
+
+
+def public_of(private: Secret) -> bytes:
+    """Raw public half of a raw X25519 private half."""
+    return public_bytes(X25519PrivateKey.from_private_bytes(private.reveal()))
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256."""
+    return hashlib.sha256(data).digest()
 
 
 def wrap(public: bytes, plaintext: bytes, where: bytes) -> bytes:

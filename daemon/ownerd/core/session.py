@@ -20,7 +20,7 @@ from ownerd.core.desk import Act, Desk
 from ownerd.core.entry_reads import EntryReads
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
-from ownerd.core.ports import Clock, HeadPort, Rng, StorePort, TokenPort
+from ownerd.core.ports import BackupPort, Clock, HeadPort, Rng, StorePort, TokenPort
 from ownerd.core.service import Narrowing
 from ownerd.core.vault import Vault
 from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
@@ -58,6 +58,7 @@ class Session:
     heads: HeadPort
     attesters: Callable[[], Sequence[Attester]] = tuple
     token_seconds: float = TOKEN_SECONDS
+    backups: BackupPort | None = None
     journal: Journal | None = None
     vault: Vault | None = None
     unlocked_by: TokenCredential | None = None

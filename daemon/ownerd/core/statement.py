@@ -218,6 +218,39 @@ def anchor_statement(kind: str, caller: Caller, tool: str, anchor: dict[str, Jso
     return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "anchor": anchor})
 
 
+def backup_statement(
+    caller: Caller, tool: str, path: str, ways: Sequence[str], *, with_code: bool
+) -> Statement:
+    """Describe a backup; ``ways`` are the names of the tokens that open it."""
+    return _with_text(
+        {
+            "v": 1,
+            "kind": "backup",
+            "app": app_label(caller),
+            "tool": tool,
+            "file": path,
+            "ways": list(ways),
+            "recovery": with_code,
+        }
+    )
+
+
+def restore_statement(
+    caller: Caller, tool: str, backup: dict[str, Json], here: dict[str, Json] | None
+) -> Statement:
+    """Describe a restore: ``backup`` as its header says, ``here`` what is replaced, None where nothing is."""
+    return _with_text(
+        {
+            "v": 1,
+            "kind": Kind.RESTORED.value,
+            "app": app_label(caller),
+            "tool": tool,
+            "backup": backup,
+            "here": here,
+        }
+    )
+
+
 def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
     """The values that an entry of the owner's own act commits to."""
     return {"statement": statement, "app": app_label(caller)}

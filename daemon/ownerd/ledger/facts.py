@@ -219,6 +219,7 @@ _FACTS: Final[dict[Kind, Callable[[Json], None]]] = {
     Kind.TOKEN_REMOVED: _token_removed,
     Kind.RECOVERY_SET: _recovery_set,
     Kind.KEY_ROTATED: _key_rotated,
+    Kind.RESTORED: _genesis,  # always with new keys: whoever has the backup may have had the old ones
     Kind.DISCLOSURE: _disclosure,
     Kind.DELIVERED: _answer,
     Kind.RECEIPT: _answer,

@@ -22,7 +22,7 @@ from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malf
 from ownerd.model.names import Kind
 
 _CHUNK: Final = 1024  # leaves; a power of two, so that each full chunk is a perfect tree
-_ROTATED: Final = b'"kind":"key-rotated"'
+_ROTATED: Final = (b'"kind":"key-rotated"', b'"kind":"restored"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,12 @@ def _named_keys(rows: Sequence[Row], *, first: bool) -> list[str]:
     """Verifier keys that genesis and rotations among these rows name."""
     found = []
     for seq, leaf in rows:
-        if (first and seq == 0) or _ROTATED in leaf:
+        if (first and seq == 0) or any(mark in leaf for mark in _ROTATED):
             try:
                 core = parse_leaf(leaf).core
             except LedgerError:
                 continue
-            if core.kind in (Kind.GENESIS, Kind.KEY_ROTATED) and core.facts:
+            if core.kind in (Kind.GENESIS, Kind.KEY_ROTATED, Kind.RESTORED) and core.facts:
                 found.append(str(core.facts["verifier_key"]))
     return found
 

@@ -154,7 +154,7 @@ class Rules:
             self._enrol(seq, leaf, approved=approved)
         elif leaf.kind is Kind.RECOVERY_SET and approved:
             self._recovery_key = recovery_key(leaf.facts)
-        elif leaf.kind is Kind.KEY_ROTATED and leaf.facts:
+        elif leaf.kind in (Kind.KEY_ROTATED, Kind.RESTORED) and leaf.facts:
             self._rotate(seq, leaf, approved=approved)
 
     def _rotate(self, seq: int, leaf: Entry, *, approved: bool) -> None:

@@ -236,7 +236,9 @@ class Tampered(LedgerError):
 class RolledBack(LedgerError):
     """A head kept elsewhere signed more than this ledger has: it is an older copy. Nothing was disclosed."""
 
-    hint = "bring the newer ledger back; if it is lost, restore a backup, and take the head away only knowingly"
+    hint = (
+        "bring the newer ledger back; if it is lost, restore a backup, and take the head away only knowingly"
+    )
 
 
 class Forked(LedgerError):
@@ -267,6 +269,12 @@ class UnsafeFile(StorageError):
     """A file or directory of ours is a symlink, or belongs to or is open to others."""
 
     hint = "the message names what to repair"
+
+
+class BackupDamaged(StorageError):
+    """A file that is no backup of ownerd, or one that was changed, cut or put together from several."""
+
+    hint = "nothing was changed here; try another copy of the backup"
 
 
 class ConfigError(OwnerdError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 LOCK_NAME: Final = "ownerd.lock"
+STAGED_SUFFIX: Final = ".restored"  # a complete database that takes this one's place
 _SMALLEST_FILE: Final = 512  # one page of the smallest size (SQLite file format, section 1.3.2)
 
 
@@ -44,6 +45,8 @@ class VaultDatabase:
         """Return the connection; None when there is no database and none is to be made."""
         if self._db is not None:
             return self._db
+        if os.path.lexists(self._beside(STAGED_SUFFIX)):
+            self._take_restored()
         if not os.path.lexists(self._path):
             if _holds_bytes(self._beside("-wal")):
                 # A new database in its place would throw away what the log still holds.
@@ -74,6 +77,36 @@ class VaultDatabase:
             # Whoever was killed between a commit and what follows it left erased bytes in the log.
             self._truncate_wal(db)
         return db
+
+    def _take_restored(self) -> None:
+        """Finish a restore: what was here goes aside, the restored database takes its name. Again is fine.
+
+        The log goes aside with its database, before the new one has the name: SQLite would replay it into that.
+        """
+        staged = self._beside(STAGED_SUFFIX)
+        files.secure_directory(self._path.parent)
+        if self._lock is None:
+            self._lock = files.lock_file(self._path.with_name(LOCK_NAME))
+        files.secure_file(staged)
+        # The same name at each try, so that what was interrupted ends up in one place.
+        aside = self._path.with_name(f"replaced-{staged.lstat().st_mtime_ns}")
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            old = self._beside(suffix)
+            if os.path.lexists(old):
+                files.secure_directory(aside)
+                old.rename(aside / old.name)
+                files.sync_directory(aside)
+        files.sync_directory(self._path.parent)
+        staged.rename(self._path)
+        files.sync_directory(self._path.parent)
+
+    def snapshot(self, target: Path) -> None:
+        """Copy the database as it is now into a new file, in one piece: no log, no free pages."""
+        db = self._reader()
+        if db is None:
+            raise StorageError("there is no database")
+        files.secure_file(target, create=True)
+        db.execute("VACUUM INTO ?", (str(target),))
 
     def _reader(self) -> Database | None:
         """Return the connection when there are tables to read."""

@@ -66,6 +66,10 @@ class SqliteStore:
         """Write all of ``batch`` in one transaction, durable on return, or nothing."""
         await self._call(lambda: self._database.commit(batch))
 
+    async def snapshot(self, target: Path) -> None:
+        """Copy the database as it is now into a new file, ``target``."""
+        await self._call(lambda: self._database.snapshot(target))
+
     async def close(self) -> None:
         """Finish what was asked and close; again is fine, any other call afterwards is a `StorageError`."""
         if self._closed:
