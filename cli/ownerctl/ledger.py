@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
+from ownerctl.anchor import anchor, anchors
 from ownerctl.erase import erase
 from ownerctl.export import export
 from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
-from ownerctl.offline import head, offline_entries, verify
+from ownerctl.head import head
+from ownerctl.offline import offline_entries, verify
 from ownerctl.options import Output, examples, output_options
 from ownerctl.proof import check_proof, prove
 
@@ -145,6 +147,8 @@ def _show_entry(entry: dict[str, Json]) -> None:
 
 ledger.add_command(verify)
 ledger.add_command(head)
+ledger.add_command(anchor)
+ledger.add_command(anchors)
 ledger.add_command(prove)
 ledger.add_command(check_proof)
 ledger.add_command(export)

@@ -51,6 +51,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "grant": ("ownerctl.grant", "grant", "See and revoke what providers may repeat without a touch."),
     "receipt": ("ownerctl.receipt", "receipt", "Record what a provider returned for a disclosure."),
     "ledger": ("ownerctl.ledger", "ledger", "Read the ledger, and verify it without the daemon."),
+    "witness": (
+        "ownerctl.witness",
+        "witness",
+        "On another device: cosign the heads of a ledger that only grew.",
+    ),
     "version": ("ownerctl.version", "version", "Show versions."),
     "completion": ("ownerctl.completion", "completion", "Print the completion script for a shell."),
 }

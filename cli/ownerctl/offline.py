@@ -1,4 +1,4 @@
-"""The ledger straight from the file: ``verify``, ``head`` and ``log --offline``, without daemon and token."""
+"""The ledger straight from the file: ``verify`` and ``log --offline``, without daemon and token."""
 
 from __future__ import annotations
 
@@ -280,26 +280,3 @@ def _show(report: Report) -> None:
         render.error("the ledger is not what it should be", "keep the file, compare with a backup")
     elif report.origin != "proven":
         render.note("who wrote it is not proven: give --key with the verifier key that setup printed")
-
-
-@click.command(epilog=examples("ownerctl ledger head > /media/stick/ownerd.head"))
-@click.option("--file", "path", type=click.Path(), help="Read this database instead of your own.")
-@output_options
-def head(path: str | None, output: Output) -> None:
-    """Print the newest checkpoint, to be kept elsewhere.
-
-    A checkpoint on another machine shows later if the ledger was rolled back or rewritten.
-    """
-    from ownerctl.errors import NothingThere
-    from ownerctl.ledger_file import open_ledger
-
-    with open_ledger(database(path)) as found:
-        newest = found.newest_checkpoint()
-    if newest is None:
-        raise NothingThere("the ledger has no checkpoint yet")
-    size, note = newest
-    text = note.decode("utf-8", "replace")
-    if output.json:
-        render.emit_json({"size": size, "checkpoint": text})
-    else:
-        render.emit_line(text.removesuffix("\n"), lines=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ownerd.core import anchoring
 from ownerd.core.anchor_list import look, row, shown
-from ownerd.core.anchor_places import KIND, Place, token_place_id
+from ownerd.core.anchor_places import KIND, Place
 from ownerd.core.anchoring import Kept
 from ownerd.core.desk import Act
 from ownerd.core.enrolment import confirm
@@ -143,7 +143,9 @@ async def update(session: Session, act: Act, place_id: Json) -> dict[str, Json]:
         vault, journal = session.require_vault(), session.require_journal()
         found = await look(session)
         chosen = [
-            one for one in found if place_id is None or one.place.id == place_id or _is_token(one, place_id)
+            one
+            for one in found
+            if place_id is None or one.place.id == place_id or _is_token(vault, one, place_id)
         ]
         chosen = [one for one in chosen if one.place.kind != "witness"]
         if not chosen:
@@ -226,8 +228,11 @@ def _witnessed(vault: Vault, note: bytes) -> tuple[Place, int]:
     raise BadSignature("no witness that was added cosigned this note") from problem
 
 
-def _is_token(kept: Kept, place_id: Json) -> bool:
-    return isinstance(place_id, str) and kept.place.id == token_place_id(place_id)
+def _is_token(vault: Vault, kept: Kept, chosen: Json) -> bool:
+    """Whether ``chosen`` is the name or id of the token that keeps this one."""
+    if kept.place.kind != "token":
+        return False
+    return chosen in (kept.place.where, vault.enrolled[kept.place.where].credential.name)
 
 
 def _require_place(vault: Vault, place_id: Json) -> Place:

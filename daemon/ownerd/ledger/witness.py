@@ -53,7 +53,7 @@ def format_request(request: WitnessRequest) -> bytes:
         raise Malformed("the proof is too long, or the old size is none")
     if any(len(one) != HASH_BYTES for one in request.proof):
         raise Malformed("a hash in a proof has 32 bytes")
-    parse_note(request.note)
+    parse_checkpoint(parse_note(request.note).text)
     lines = [f"old {request.old}", *map(format_base64, request.proof), "", ""]
     return "\n".join(lines).encode() + request.note
 
@@ -75,7 +75,7 @@ def parse_request(data: bytes) -> WitnessRequest:
     proof = tuple(parse_base64(line) for line in rest)
     if any(len(one) != HASH_BYTES for one in proof):
         raise Malformed("a hash in a proof has 32 bytes")
-    parse_note(note)
+    parse_checkpoint(parse_note(note).text)
     return WitnessRequest(int(old[1]), proof, note)
 
 
