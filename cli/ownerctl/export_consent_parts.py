@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ownerctl.export_record import Record
     from ownerd.model.encoding import Json
 
+_THIRD_PARTY: Final = "dpv:ThirdParty"  # codespell:ignore thirdparty
 _GONE: Final = "what was read of the ledger does not hold it"
 _NEVER: Final = "providers do not say it, so the ledger does not hold it"
 
@@ -110,7 +111,7 @@ def _data(record: Record) -> list[Json]:
 
 
 def _third_party(name: str) -> dict[str, Json]:
-    return {"@type": ["dpv:Recipient", "dpv:ThirdParty"], "dpv:hasName": name}
+    return {"@type": ["dpv:Recipient", _THIRD_PARTY], "dpv:hasName": name}
 
 
 def _retention(terms: dict[str, Any]) -> dict[str, Json]:
