@@ -56,6 +56,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "witness",
         "On another device: cosign the heads of a ledger that only grew.",
     ),
+    "backup": ("ownerctl.backup", "backup", "Back up vault and ledger into one sealed file."),
+    "restore": ("ownerctl.restore", "restore", "Bring a backup back, with a touch or the recovery code."),
     "version": ("ownerctl.version", "version", "Show versions."),
     "completion": ("ownerctl.completion", "completion", "Print the completion script for a shell."),
 }
