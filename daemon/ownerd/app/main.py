@@ -26,10 +26,15 @@ from ownerd.model.errors import OwnerdError
 from ownerd.model.names import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.x509 import Certificate
+
     from ownerd.bus.service import BusService
     from ownerd.core.agent import Agent
     from ownerd.core.ports import TokenPort
     from ownerd.core.session import Session
+    from ownerd.credential.attestation import Attester
     from ownerd.model.token import TokenType
     from ownerd.tokens.presence import Watched
 
@@ -73,9 +78,34 @@ def main() -> None:
         sys.exit(130)
 
 
+def _anchors() -> Sequence[Certificate]:
+    from ownerd.app.anchors import read_anchors
+
+    return read_anchors(paths.config_dir() / "trust.d")
+
+
+def _attesters() -> Sequence[Attester]:
+    from ownerd.app.anchors import read_attesters
+
+    return read_attesters(paths.config_dir() / "trust.d")
+
+
+def _fido2_tokens() -> TokenPort:
+    from ownerd.core.seal import key_check
+    from ownerd.tokens.fido2_port import Fido2Tokens
+
+    return Fido2Tokens(key_check=key_check)
+
+
+def _piv_tokens() -> TokenPort:
+    from ownerd.core.seal import key_check
+    from ownerd.tokens.piv_port import PivTokens
+
+    return PivTokens(key_check=key_check)
+
+
 async def run(config: Config, idle_seconds: int | None) -> int:
     """Serve until locked; returns the exit code. Raises `OwnerdError` when it cannot start."""
-    from ownerd.app.anchors import read_anchors, read_attesters
     from ownerd.app.notebook import RuntimeNotebook
     from ownerd.bus.logind import LoginWatch
     from ownerd.bus.notifications import BusNotifications
@@ -94,8 +124,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.storage.heads import HeadFiles
     from ownerd.storage.store import SqliteStore
     from ownerd.tokens.all_tokens import AllTokens
-    from ownerd.tokens.fido2_port import Fido2Tokens
-    from ownerd.tokens.piv_port import PivTokens
+    from ownerd.tokens.later import later
 
     secure_directory(paths.runtime_dir())
     # Before anything is written: a second daemon must not replace the first one's key and then fail.
@@ -104,8 +133,8 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     notifications = await BusNotifications.connect()
     prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
     ports: dict[TokenType, TokenPort] = {
-        "fido2": Fido2Tokens(key_check=key_check),
-        "piv": PivTokens(key_check=key_check),
+        "fido2": later(_fido2_tokens),
+        "piv": later(_piv_tokens),
     }
     if config.pkcs11_modules:
         from ownerd.tokens.pkcs11_port import Pkcs11Tokens
@@ -120,8 +149,8 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         desk=Desk(prompts, clock),
         clock=clock,
         rng=os.urandom,
-        anchors=lambda: read_anchors(paths.config_dir() / "trust.d"),
-        attesters=lambda: read_attesters(paths.config_dir() / "trust.d"),
+        anchors=_anchors,
+        attesters=_attesters,
         heads=HeadFiles(),
         negotiations=Negotiations(clock),
         budget=Budget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json")),

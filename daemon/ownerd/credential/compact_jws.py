@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from ownerd.credential.jwe import require_p256_public
 from ownerd.model.encoding import Json, parse_b64u, parse_json_object
@@ -27,16 +24,6 @@ _SIGNATURE_BYTES = 64
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}", re.ASCII)
 # Header members that bring a key of the sender's choice, or change what is signed.
 _REFUSED_HEADERS = ("crit", "b64", "jwk", "jku", "x5u", "zip")
-
-
-class _Registry(jws.JWSRegistry):
-    """joserfc stops at 512 bytes of header, which no certificate chain fits into."""
-
-    max_header_length = MAX_HEADER_BYTES * 4 // 3
-    max_payload_length = MAX_PAYLOAD_BYTES
-
-
-REGISTRY = _Registry(algorithms=["ES256"], strict_check_header=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +71,11 @@ Key = Mapping[str, Json] | ec.EllipticCurvePublicKey
 
 def is_signed_by(claimed: ClaimedJws, public: Key) -> bool:
     """Whether the signature holds under a P-256 public key or JWK."""
-    if not isinstance(public, ec.EllipticCurvePublicKey):
-        public = {name: public[name] for name in ("kty", "crv", "x", "y")}
-    key = ECKey.import_key(public)
+    from ownerd.credential.jose import verify_compact
+
     try:
-        jws.deserialize_compact(claimed.compact, key, registry=REGISTRY)
-    except (JoseError, ValueError):
+        verify_compact(claimed.compact, public)
+    except InvalidArgument:
         return False
     return True
 

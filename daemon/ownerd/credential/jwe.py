@@ -13,9 +13,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotSupported
@@ -30,15 +27,6 @@ _MAX_KID_CHARS = 256
 _HEADER_MEMBERS = frozenset({"alg", "enc", "epk", "kid"})
 
 JwePrivateKey = ec.EllipticCurvePrivateKey
-
-
-class _Registry(jwe.JWERegistry):
-    """joserfc takes 64 KiB; an answer with many ledger entries is larger."""
-
-    max_ciphertext_length = MAX_JWE_CHARS
-
-
-_REGISTRY = _Registry(algorithms=[ALG, *ENCS])
 
 
 def new_key() -> JwePrivateKey:
@@ -121,6 +109,8 @@ def seal_jwe(plaintext: bytes, recipient: Mapping[str, Json], *, enc: str = "A25
 
     Raises `InvalidArgument` for a bad key or an oversized plaintext, `NotSupported` for another ``enc``.
     """
+    from ownerd.credential.jose import encrypt_compact
+
     members = require_encryption_key(recipient)
     if enc not in ENCS:
         raise NotSupported("only A128GCM and A256GCM are supported for JWE")
@@ -129,8 +119,7 @@ def seal_jwe(plaintext: bytes, recipient: Mapping[str, Json], *, enc: str = "A25
     header = {"alg": ALG, "enc": enc}
     if "kid" in members:
         header["kid"] = members["kid"]
-    public = ECKey.import_key({name: members[name] for name in ("kty", "crv", "x", "y")})
-    return jwe.encrypt_compact(header, plaintext, public, registry=_REGISTRY)
+    return encrypt_compact(header, plaintext, members)
 
 
 def _require_header(segment: str, key: JwePrivateKey) -> None:
@@ -155,6 +144,8 @@ def open_jwe(compact: str, key: JwePrivateKey) -> bytes:
     Raises `InvalidArgument` when it is malformed, oversized, changed or sealed to another key, and
     `NotSupported` for another algorithm, compression or a header member that `seal_jwe` does not write.
     """
+    from ownerd.credential.jose import decrypt_compact
+
     if not isinstance(compact, str) or len(compact) > MAX_JWE_CHARS:
         raise InvalidArgument("JWE is too large")
     segments = compact.split(".")
@@ -165,10 +156,4 @@ def open_jwe(compact: str, key: JwePrivateKey) -> bytes:
     if len(iv) != 12 or len(tag) != 16:
         raise InvalidArgument("JWE has a nonce or tag of the wrong length")
     parse_b64u(segments[3])
-    try:
-        plaintext = jwe.decrypt_compact(compact, ECKey.import_key(key), registry=_REGISTRY).plaintext
-    except (JoseError, ValueError, AssertionError) as error:
-        raise InvalidArgument("JWE does not open with this key") from error
-    if plaintext is None:
-        raise InvalidArgument("JWE does not open with this key")
-    return plaintext
+    return decrypt_compact(compact, key)

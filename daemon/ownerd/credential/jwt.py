@@ -9,11 +9,7 @@ import json
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 
-from ownerd.credential.compact_jws import REGISTRY
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InternalError, InvalidArgument
 
@@ -38,11 +34,12 @@ def split_jwt(jwt: str) -> tuple[str, dict[str, Json], dict[str, Json]]:
 
 def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
     """Sign a `signing_input`; the result begins with exactly that. Raises `InternalError`."""
+    from ownerd.credential.jose import sign_compact
+
     try:
         _, header, _ = split_jwt(prepared + ".")
-        payload = parse_b64u(prepared.partition(".")[2])
-        signed = jws.serialize_compact(header, payload, ECKey.import_key(key), registry=REGISTRY)
-    except (InvalidArgument, JoseError) as error:
+        signed = sign_compact(header, parse_b64u(prepared.partition(".")[2]), key)
+    except InvalidArgument as error:
         raise InternalError("what was to be signed is not a JWT") from error
     if signed.rpartition(".")[0] != prepared:
         raise InternalError("what was signed is not what was to be signed")
@@ -51,8 +48,6 @@ def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
 
 def verify_jwt(jwt: str, public: Mapping[str, Json] | ec.EllipticCurvePublicKey) -> None:
     """Verify an ES256 signature by a key or a public JWK. Raises `InvalidArgument`."""
-    try:
-        key = ECKey.import_key(public if isinstance(public, ec.EllipticCurvePublicKey) else dict(public))
-        jws.deserialize_compact(jwt, key, registry=REGISTRY)
-    except (JoseError, ValueError) as error:
-        raise InvalidArgument("the signature of a JWT does not hold") from error
+    from ownerd.credential.jose import verify_compact
+
+    verify_compact(jwt, public)
