@@ -142,12 +142,7 @@ async def update(session: Session, act: Act, place_id: Json) -> dict[str, Json]:
     async with session.desk.turn(act):
         vault, journal = session.require_vault(), session.require_journal()
         found = await look(session)
-        chosen = [
-            one
-            for one in found
-            if place_id is None or one.place.id == place_id or _is_token(vault, one, place_id)
-        ]
-        chosen = [one for one in chosen if one.place.kind != "witness"]
+        chosen = [one for one in found if _is_chosen(vault, one, place_id)]
         if not chosen:
             raise NotFound("no head is kept there; what a witness keeps comes with its note")
         written: list[Kept] = []
@@ -228,11 +223,18 @@ def _witnessed(vault: Vault, note: bytes) -> tuple[Place, int]:
     raise BadSignature("no witness that was added cosigned this note") from problem
 
 
-def _is_token(vault: Vault, kept: Kept, chosen: Json) -> bool:
-    """Whether ``chosen`` is the name or id of the token that keeps this one."""
-    if kept.place.kind != "token":
+def _is_chosen(vault: Vault, kept: Kept, wanted: Json) -> bool:
+    """Whether ``wanted``, the id of a place or the name or id of a token, means this one; None means all but strange cards.
+
+    A card wants its management key, so one that has kept no head yet is not asked for it by the way.
+    """
+    place = kept.place
+    if place.kind == "witness":
         return False
-    return chosen in (kept.place.where, vault.enrolled[kept.place.where].credential.name)
+    token = vault.enrolled[place.where].credential if place.kind == "token" else None
+    if wanted is None:
+        return token is None or token.type == "fido2" or place.id in vault.places
+    return wanted == place.id or (token is not None and wanted in (token.id, token.name))
 
 
 def _require_place(vault: Vault, place_id: Json) -> Place:
