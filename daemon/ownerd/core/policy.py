@@ -21,7 +21,7 @@ from typing import Final
 
 from ownerd.core.own_terms import own_terms
 from ownerd.core.policy_text import parse_policy
-from ownerd.credential.x509_identity import is_dns_name
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.model.claim import claim_label
 from ownerd.model.policy import Action, Decision, GrantLimits, Policy, Rule, Substitute
 from ownerd.model.request import Provider, Trust

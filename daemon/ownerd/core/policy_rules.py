@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from ownerd.credential.x509_identity import is_dns_name
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.model.claim import DERIVED_LABELS, LABELS, MAX_VALUE_BYTES
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument

@@ -33,6 +33,7 @@ from ownerd.core.policy_rules import (
     require_text,
     require_texts,
 )
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.shown_text import is_shown_text
 from ownerd.credential.transaction_data import (
     MAX_RECIPIENT_CHARS,
@@ -40,7 +41,6 @@ from ownerd.credential.transaction_data import (
     require_agreement,
     retention_days,
 )
-from ownerd.credential.x509_identity import is_dns_name
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.plain import is_plain

@@ -16,9 +16,9 @@ from typing import Final
 
 from ownerd.credential import request_checks as checks
 from ownerd.credential.compact_jws import ClaimedJws, is_signed_by, parse_jws, require_signing_key
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.jwe import thumbprint
 from ownerd.credential.shown_text import is_shown_text
-from ownerd.credential.x509_identity import is_dns_name
 from ownerd.model.encoding import Json, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
 

@@ -15,8 +15,8 @@ from typing import Final
 from ownerd.credential.compact_jws import require_signing_key
 from ownerd.credential.did import PREFIX as DID_JWK
 from ownerd.credential.did import verification_method
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.jwe import thumbprint
-from ownerd.credential.x509_identity import is_dns_name
 from ownerd.model.encoding import Json, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.jwe import ALG, require_encryption_key, thumbprint
 from ownerd.credential.shown_text import require_shown_text
-from ownerd.credential.x509_identity import is_dns_name
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
 from ownerd.model.request import RecipientKey

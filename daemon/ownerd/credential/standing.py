@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ownerd.credential import request_checks as checks
 from ownerd.credential.did_identity import DID_WEB, parse_did_web
-from ownerd.credential.x509_identity import is_dns_name
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.model.errors import OwnerdError
 from ownerd.model.request import Provider, Trust
 

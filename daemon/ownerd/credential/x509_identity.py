@@ -14,7 +14,6 @@ import base64
 import datetime as dt
 import hashlib
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +31,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.jwe import public_members, thumbprint
 from ownerd.credential.shown_text import is_shown_text
 from ownerd.model.encoding import Json, format_b64u
@@ -40,9 +40,6 @@ from ownerd.model.errors import InvalidArgument, NotAllowed, NotSupported
 MAX_CERTIFICATES: Final = 6
 MAX_CERTIFICATE_BYTES: Final = 8 * 1024
 MAX_NAME_CHARS: Final = 64
-
-_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}", re.ASCII)
 
 # What `cryptography` raises for certificates that are not well-formed; parts are parsed when first read.
 _MALFORMED = (
@@ -62,11 +59,6 @@ class Identity:
     name: str
     thumbprint: str
     anchor: str
-
-
-def is_dns_name(text: str) -> bool:
-    """Whether ``text`` is a lowercase ASCII DNS name of two labels or more, and no IP address."""
-    return _DNS_NAME.fullmatch(text) is not None
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

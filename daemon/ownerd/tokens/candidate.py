@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
-
-from fido2.ctap import CtapDevice
+from typing import TYPE_CHECKING, Final
 
 from ownerd.model.token import Transport
-from ownerd.tokens.limit import Limit
+
+if TYPE_CHECKING:
+    from fido2.ctap import CtapDevice
+
+    from ownerd.tokens.limit import Limit
 
 MAX_NAME_CHARS: Final = 64
 
