@@ -43,6 +43,9 @@ async def _require_locked(owner: Owner) -> dict[str, Json]:
 )
 @click.argument("path", metavar="FILE", type=click.Path())
 @click.option("--replace", is_flag=True, help="Over a vault that is there, which is kept aside.")
+@click.option(
+    "--older", is_flag=True, help="Although a newer head is kept elsewhere: what is newer is lost for good."
+)
 @click.option("--code", is_flag=True, help="By recovery code; a present token is enrolled with it.")
 @click.option("--token", "token_id", metavar="ID", help="Which token to enrol with --code.")
 @click.option(
@@ -53,6 +56,7 @@ async def _require_locked(owner: Owner) -> dict[str, Json]:
 def restore(
     path: str,
     replace: bool,  # noqa: FBT001 click passes parameters by name
+    older: bool,  # noqa: FBT001
     code: bool,  # noqa: FBT001
     token_id: str | None,
     pin: bool | None,  # noqa: FBT001
@@ -78,7 +82,7 @@ def restore(
     if status.get("set_up") and not replace:
         raise NotAllowed("there is a vault already; --replace puts the backup in its place")
     asks = is_interactive() and not output.json
-    message: dict[str, Json] = {"change": "restore", "file": str(source), "replace": replace}
+    message: dict[str, Json] = {"change": "restore", "file": str(source), "replace": replace, "older": older}
     if code:
         message |= _choice(output, token_id, pin, asks=asks)
     _tell(found, status)
@@ -98,6 +102,8 @@ def restore(
             ("entry", answer.get("entry")),
             ("verifier key", answer.get("verifier_key")),
         ]
+        if older:
+            rows.append(("head on the token", answer.get("head")))
         render.emit_table(rows)
     render.note(_AFTER)
 

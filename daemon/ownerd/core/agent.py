@@ -2,7 +2,8 @@
 
 Each call is put on the desk, tracked, and its failure recorded. Locking cancels what is in flight, waits
 until each has failed by name and is recorded, writes the ``locked`` entry, and asks the process to end:
-exit is the only wipe that CPython can promise (DESIGN section 5).
+exit is the only wipe that CPython can promise (DESIGN section 5). Use cases are imported when they are called: a
+daemon that says "locked" and ends needs none of them.
 """
 
 from __future__ import annotations
@@ -13,21 +14,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from ownerd.core import (
-    anchor_acts,
-    anchoring,
-    asker_acts,
-    disclosure,
-    enrolment,
-    keeping,
-    owner,
-    receipts,
-    recovery,
-    restoring,
-    setup,
-    token_acts,
-    unlocking,
-)
 from ownerd.core.desk import CHANGE_PIN, PRESENT, RECEIVE, Act
 from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
@@ -50,7 +36,7 @@ _READ: Final = (
 )
 _CHANGE: Final = (
     frozenset({"change", "claims", "names", "token", "user_verification", "make_keys", "name", "id", "text"})
-    | frozenset({"file", "replace"})
+    | frozenset({"file", "replace", "older"})
     | _CHOSEN
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
@@ -123,6 +109,8 @@ class Agent:
 
     async def show_values(self, caller: Caller, job: Job) -> None:
         """Show values in prompts on the lent terminal, after a touch; unlocks first when it must."""
+        from ownerd.core import owner, unlocking
+
         async with self._act("watch", caller, job) as act:
             await unlocking.unlock(self._session, act)
             await owner.show_values(self._session, act)
@@ -133,6 +121,7 @@ class Agent:
         self, caller: Caller, request: str, job: Job, wishes: Wishes = _NO_WISHES
     ) -> Released | CounterOffer:
         """Steps 3 to 10 of a disclosure. The same request again, of the same connection, joins the first."""
+        from ownerd.core import disclosure
 
         async def work() -> Released | CounterOffer:
             async with self._act(PRESENT, caller, job) as act:
@@ -158,6 +147,8 @@ class Agent:
 
     async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
         """Record what a provider returned."""
+        from ownerd.core import receipts
+
         async with self._act(RECEIVE, caller, job) as act:
             return await receipts.receive(self._session, act, sealed, self._key)
 
@@ -170,6 +161,8 @@ class Agent:
 
     async def setup(self, caller: Caller, sealed: str, job: Job) -> str:
         """Make the vault and enrol the first token."""
+        from ownerd.core import enrolment, owner, setup
+
         async with self._act("setup", caller, job) as act:
             message = owner.open_message(sealed, self._key, _SETUP)
             choice = enrolment.parse_choice(message.members)
@@ -186,11 +179,15 @@ class Agent:
 
     async def unlock(self, caller: Caller, job: Job) -> None:
         """Open the vault."""
+        from ownerd.core import unlocking
+
         async with self._act("unlock", caller, job) as act:
             await unlocking.unlock(self._session, act)
 
     async def read(self, caller: Caller, sealed: str, job: Job) -> str:
         """Owner's read; unlocks first when it must."""
+        from ownerd.core import owner, token_acts, unlocking
+
         async with self._act("read", caller, job) as act:
             message = owner.open_message(sealed, self._key, _READ)
             await unlocking.unlock(self._session, act)
@@ -208,6 +205,8 @@ class Agent:
                 self.lock("restored")
 
     async def _change(self, caller: Caller, sealed: str, job: Job, on_close: Callable[[], None]) -> str:
+        from ownerd.core import anchor_acts, asker_acts, keeping, owner, restoring, token_acts, unlocking
+
         async with self._act("change", caller, job) as act:
             message = owner.open_message(sealed, self._key, _CHANGE)
             if message.members.get("change") == "restore":
@@ -227,6 +226,8 @@ class Agent:
 
     async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
         """Enrol a token with the recovery code, and lock: recovery leaves nothing open."""
+        from ownerd.core import enrolment, owner, recovery
+
         session = self._session
         try:
             async with self._act("recover", caller, job) as act:
@@ -253,6 +254,8 @@ class Agent:
             self._ending = asyncio.ensure_future(self._end(reason))
 
     async def _end(self, reason: str) -> None:
+        from ownerd.core import anchoring
+
         for task in self._running:
             task.cancel()
         while self._running:

@@ -67,6 +67,10 @@ def _restored(statement: dict[str, Json]) -> list[str]:
         )
         if here["entries"] > backup["entries"]:
             lines.append("What happened since the backup is then no longer in your ledger.")
+    if backup["older"]:
+        lines.append(
+            "Newer heads of the ledger that are kept elsewhere GIVE WAY, as you say that it is lost."
+        )
     if backup["by_code"]:
         lines.append(
             "It is opened by your recovery code, and a token is enrolled to approve it (three touches)."

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ownerd.core import backup_file, enrolment, recovery, seal
+from ownerd.core import anchor_places, backup_file, enrolment, recovery, seal
 from ownerd.core import keyslot as keyslots
 from ownerd.core import recovery_code as codes
 from ownerd.core.backup import require_path, require_port
@@ -28,14 +28,14 @@ from ownerd.core.enrolment import Choice
 from ownerd.core.journal import Draft, Journal, LogKeys, Tree, make_draft
 from ownerd.core.keyslot import Keyslot
 from ownerd.core.ports import Record
-from ownerd.core.session import Session
+from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, restore_statement, statement_values
 from ownerd.core.unlocking import verify_tail
 from ownerd.core.vault import Vault
 from ownerd.ledger.entry import parse_leaf
 from ownerd.model.clock import parse_time
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import BackupDamaged, InvalidArgument, NotAllowed, NotFound
+from ownerd.model.errors import BackupDamaged, InvalidArgument, NotAllowed, NotFound, OwnerdError
 from ownerd.model.names import Kind, Progress
 from ownerd.model.secret import Secret
 from ownerd.model.token import Approval
@@ -43,11 +43,19 @@ from ownerd.model.token import Approval
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the tool asks for: which file, over an existing vault or not, by code or by token."""
+    """What the tool asks for: which file, over an existing vault or not, by code or by token.
+
+    With ``older`` heads that are kept elsewhere and are newer give way.
+    """
 
     path: str
     replace: bool
+    older: bool
     choice: Choice | None
+
+
+# What the answer says, who approved, and the head of the restored ledger.
+Restored = tuple[dict[str, Json], Keyslot, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,11 @@ class NewKeys:
 
 def parse_wanted(members: dict[str, Json]) -> Wanted:
     """Read ``file``, ``replace`` and, for the recovery code, the token to enrol. Raises `InvalidArgument`."""
-    over = members.get("replace", False)
-    if not isinstance(over, bool):
-        raise InvalidArgument("whether a vault is replaced is neither true nor false")
+    over, older = members.get("replace", False), members.get("older", False)
+    if not isinstance(over, bool) or not isinstance(older, bool):
+        raise InvalidArgument("whether something gives way is neither true nor false")
     choice = enrolment.parse_choice(members) if "token" in members else None
-    return Wanted(require_path(members.get("file")), over, choice)
+    return Wanted(require_path(members.get("file")), over, older, choice)
 
 
 async def restore(
@@ -95,14 +103,30 @@ async def restore(
         statement = _statement(session, act, tool, header, head.data, wanted=wanted, occupied=occupied)
         await enrolment.confirm(session, act, statement, "Yes, restore")
         try:
-            answer = await _opened(session, act, header, wanted, statement)
+            answer, approver, note = await _opened(session, act, header, wanted, statement)
         except BaseException:
             await port.discard()
             raise
         on_close()
         await session.store.close()
         await port.adopt()
+        if wanted.older:
+            # Only now: had it been before, and this the end, the old vault would have been the older one.
+            answer["head"] = await _give_way(session, act, approver, note)
     return {**answer, "replaced": occupied, "size": header.signed.size}
+
+
+async def _give_way(session: Session, act: Act, approver: Keyslot, note: bytes) -> str:
+    """Let the token keep the restored ledger's head; says how that went. The restore stands either way."""
+    credential = approver.credential
+    try:
+        expected = await session.tokens.read_head(credential)
+        async with session.desk.touch(act) as needed:
+            ui = DeskUi(session.desk, act, needed)
+            await session.tokens.write_head(credential, note, expected, ui=ui)
+    except OwnerdError as error:
+        return error.id
+    return "renewed"
 
 
 def _statement(
@@ -118,6 +142,7 @@ def _statement(
             "entries": header.signed.size,
             "header": format_b64u(seal.digest(data)),
             "by_code": wanted.choice is not None,
+            "older": wanted.older,
         },
         None
         if not occupied
@@ -127,10 +152,10 @@ def _statement(
 
 async def _opened(
     session: Session, act: Act, header: Header, wanted: Wanted, statement: Statement
-) -> dict[str, Json]:
+) -> Restored:
     """Steps 3 to 6; the staged database is closed and complete afterwards."""
     if wanted.choice is not None:
-        return await _by_code(session, act, header, wanted.path, wanted.choice, statement)
+        return await _by_code(session, act, header, wanted, wanted.choice, statement)
     new = _new_keys(session)
     signed = header.signed
     ways = {way.keyslot.id: way.keyslot for way in header.ways}
@@ -150,16 +175,26 @@ async def _opened(
         keyslot = await _keyslot(staged, way.id)
         vault_key = keyslots.open_vault_key(keyslot, answer.secrets[0])
         journal, vault = await _judged(staged, header, vault_key, keyslot.generation)
-        await verify_tail(staged, journal, vault, way.id)
-        entry = await _append(staged, journal, vault, draft, answer.approval, new)
+        await _require_agreement(staged, journal, vault, wanted, way.id)
+        entry, note = await _append(staged, journal, vault, draft, answer.approval, new, wanted)
     finally:
         await staged.store.close()
-    return {"entry": entry, "verifier_key": facts["verifier_key"]}
+    return {"entry": entry, "verifier_key": facts["verifier_key"]}, way, note
+
+
+async def _require_agreement(
+    staged: Session, journal: Journal, vault: Vault, wanted: Wanted, *present: str
+) -> None:
+    """Step 5: as at an unlock. With ``older`` nothing that is kept elsewhere is read: the owner says it gives way."""
+    if wanted.older:
+        vault.places.clear()
+        present = ()
+    await verify_tail(staged, journal, vault, *present)
 
 
 async def _by_code(
-    session: Session, act: Act, header: Header, path: str, choice: Choice, statement: Statement
-) -> dict[str, Json]:
+    session: Session, act: Act, header: Header, wanted: Wanted, choice: Choice, statement: Statement
+) -> Restored:
     if header.recovery is None:
         raise NotFound("no recovery code opens this backup")
     await enrolment.require_present(session, choice.token_id)
@@ -167,11 +202,11 @@ async def _by_code(
     if seal.public_of(keys.private) != header.recovery.public:
         raise NotAllowed("this is not the recovery code of this backup")
     content_key = backup_file.unwrap(header.recovery, keys.private)
-    staged = await _stage(session, header, path, content_key)
+    staged = await _stage(session, header, wanted.path, content_key)
     try:
         slot = await recovery.require_slot(staged)
         journal, vault = await _judged(staged, header, codes.open_vault_key(slot, keys), slot.generation)
-        await verify_tail(staged, journal, vault)
+        await _require_agreement(staged, journal, vault, wanted)
         staged = replace(staged, journal=journal)
         token, _ = await recovery.enrol_with(staged, act, choice, keys, vault, statement)
         new = _new_keys(session)
@@ -181,14 +216,15 @@ async def _by_code(
         answer = await session.touch(act, token, draft.challenge, [])
         later = Vault(vault.root, vault.generation, session.rng)
         later.apply(await staged.store.records(), ())
-        entry = await _append(staged, journal, later, draft, answer.approval, new)
+        entry, note = await _append(staged, journal, later, draft, answer.approval, new, wanted)
     finally:
         await staged.store.close()
-    return {
+    about: dict[str, Json] = {
         "entry": entry,
         "verifier_key": new.keys.facts(journal.origin)["verifier_key"],
         "token": enrolment.shown(token.credential),
     }
+    return about, token, note
 
 
 def _new_keys(session: Session) -> NewKeys:
@@ -235,12 +271,23 @@ async def _judged(
 
 
 async def _append(
-    staged: Session, journal: Journal, vault: Vault, draft: Draft, approval: Approval, new: NewKeys
-) -> int:
-    """Step 6: everything under new keys, and the entry that says so."""
+    staged: Session,
+    journal: Journal,
+    vault: Vault,
+    draft: Draft,
+    approval: Approval,
+    new: NewKeys,
+    wanted: Wanted,
+) -> tuple[int, bytes]:
+    """Step 6: everything under new keys, and the entry that says so; returns it, and the head over it."""
     records = await staged.store.records()
+    gone = [(one.kind, one.id) for one in records if wanted.older and one.kind == anchor_places.KIND]
+    kept = [one for one in records if (one.kind, one.id) not in gone]
 
     def reseal(entry: int) -> Sequence[Record]:
-        return vault.rotated(records, new.log.private_bytes_raw(), new.opening.private_bytes_raw(), entry)[1]
+        private = new.log.private_bytes_raw(), new.opening.private_bytes_raw()
+        return vault.rotated(kept, *private, entry)[1]
 
-    return await journal.append(draft, approval=approval, put=reseal, renew=new.keys)
+    entry = await journal.append(draft, approval=approval, put=reseal, delete=gone, renew=new.keys)
+    newest = await staged.store.checkpoint()
+    return entry, b"" if newest is None else newest[1]

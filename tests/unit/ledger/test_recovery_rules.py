@@ -34,6 +34,7 @@ def facts_of(maker: LedgerMaker, kind: Kind):
         Kind.ERASED: {"entries": [3]},
         Kind.DISCLOSURE: {},
         Kind.GRANT: maker.grant_facts(),
+        Kind.RESTORED: maker.rotated("restored"),
     }.get(kind)
 
 

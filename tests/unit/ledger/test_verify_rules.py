@@ -183,6 +183,7 @@ def test_kinds_that_need_an_approval(maker, kind):
         Kind.TOKEN_REMOVED: {"token": "token-1"},
         Kind.ERASED: {"entries": [2]},
         Kind.GRANT: maker.grant_facts(),
+        Kind.RESTORED: maker.rotated("restored"),
     }
     maker.tables.openings.clear()  # entry 2 is the one that is erased
     seq = maker.append(kind, facts=facts.get(kind))
