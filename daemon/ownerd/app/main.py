@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +58,13 @@ def main() -> None:
     )
     parser.add_argument("--idle-seconds", type=int, help="lock after this time without use")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    parser.add_argument("--version", action="version", version=f"ownerd {version('ownerd')}")
+    parser.add_argument("--version", action="store_true", help="print the version and end")
     arguments = parser.parse_args()
+    if arguments.version:
+        from importlib.metadata import version
+
+        print(f"ownerd {version('ownerd')}")
+        return
     logging.basicConfig(level=arguments.log_level.upper(), format="ownerd: %(levelname)s: %(message)s")
     # fido2 logs at level 5 all traffic with a token, the PIN's ciphertext included; pyscard APDUs at debug.
     for chatty in ("fido2", "smartcard", "dbus_fast", "dbus_next"):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import logging
 from typing import Final, Protocol
-from xml.sax.saxutils import escape
 
 from ownerd.model.plain import shorten, show_plain
 
@@ -46,7 +46,7 @@ class DesktopNotifications:
         summary = f"Touch {_plain(token_name)}" if token_name else "ownerd"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._send_seconds):
-                await self._try_notify(summary, escape(_plain(reason)))
+                await self._try_notify(summary, html.escape(_plain(reason), quote=False))
 
     async def touch_done(self) -> None:
         """Withdraw it. Never raises, but for cancellation."""
