@@ -63,7 +63,7 @@ def main() -> None:
     if arguments.version:
         from importlib.metadata import version
 
-        print(f"ownerd {version('ownerd')}")
+        sys.stdout.write(f"ownerd {version('ownerd')}\n")
         return
     logging.basicConfig(level=arguments.log_level.upper(), format="ownerd: %(levelname)s: %(message)s")
     # fido2 logs at level 5 all traffic with a token, the PIN's ciphertext included; pyscard APDUs at debug.
