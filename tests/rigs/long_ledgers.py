@@ -39,9 +39,9 @@ class QuickToken(TestToken):
 class DayMaker(LedgerMaker):
     """Writes day after day, 60 entries each, with every kind that the format has."""
 
-    def __init__(self, seed: str = "long", *, size: int = 2000) -> None:
+    def __init__(self, seed: str = "long") -> None:
         super().__init__(seed)
-        self.size = size
+        self.seed = seed
         self.first = QuickToken("token-1")
         self.second = QuickToken("token-2", user_verification=True)
         self.card = TestCard("card-1")
@@ -95,6 +95,7 @@ class DayMaker(LedgerMaker):
         self.append(Kind.KEY_ROTATED, token=token)
         if self.day % ROTATE_EVERY == 1:
             self.rotate(f"day {self.day}", by=token)
+            self.rotate(f"day {self.day} restored", by=token, kind=Kind.RESTORED)
 
     def _erase(self, token: TestToken) -> None:
         gone = [row[0] for row in self.tables.openings[-3:]]
@@ -112,7 +113,7 @@ def long_ledger(
     entries: int, seed: str = "long", *, each_day: Callable[[DayMaker], None] | None = None
 ) -> DayMaker:
     """A ledger of at least ``entries`` entries, up to the end of its last day."""
-    maker = DayMaker(seed, size=entries)
+    maker = DayMaker(seed)
     maker.begin()
     while maker.frontier.size < entries:
         maker.live()

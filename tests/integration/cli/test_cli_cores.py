@@ -104,7 +104,7 @@ def test_workers_are_gone_when_it_is_interrupted(tmp_path):
     """Ctrl-C reaches the whole process group, as from a terminal."""
     path = tmp_path / "ownerd.db"
     write_long_ledger(path, 4000)
-    command = [BIN / "ownerctl", "ledger", "verify", "--file", str(path)]
+    command = ["env", "--default-signal=INT", BIN / "ownerctl", "ledger", "verify", "--file", str(path)]
     process = subprocess.Popen(
         command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
