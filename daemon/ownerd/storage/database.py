@@ -203,15 +203,23 @@ class VaultDatabase:
                 schema.create_schema(db)
             self._erase(db, batch)
             self._append(db, batch)
-            replaced = self._change_records(db, batch) or bool(batch.erase)
+            self._stale_wal |= self._change_records(db, batch)
             db.execute("COMMIT")
         except BaseException:
             self._roll_back(db)
             raise
         # From here on the batch is durable: nothing below may raise.
-        if self._blank or replaced or self._stale_wal:
+        if self._blank or batch.erase or batch.delete:
             self._blank = False
             self._truncate_wal(db)
+
+    def tidy(self) -> None:
+        """Let replaced bytes lie nowhere, if a commit before has left any. Never raises.
+
+        It is no part of the commit, because nobody has to wait for it; what is deleted or erased is gone on return.
+        """
+        if self._stale_wal and self._db is not None:
+            self._truncate_wal(self._db)
 
     def _append(self, db: Database, batch: Batch) -> None:
         """Insert entries, openings and checkpoint. Raises `StorageError` when they do not follow on."""

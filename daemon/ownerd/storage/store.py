@@ -65,6 +65,8 @@ class SqliteStore:
     async def commit(self, batch: Batch) -> None:
         """Write all of ``batch`` in one transaction, durable on return, or nothing."""
         await self._call(lambda: self._database.commit(batch))
+        if not self._closed:
+            self._thread.submit(self._database.tidy)
 
     async def snapshot(self, target: Path) -> None:
         """Copy the database as it is now into a new file, ``target``."""
