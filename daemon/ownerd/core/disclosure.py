@@ -18,7 +18,7 @@ from ownerd.core.grants import GrantPlan, make_grant_plan, signed_grant
 from ownerd.core.holder import Holder, changes, find_opening, holder_for
 from ownerd.core.known import provider_value
 from ownerd.core.negotiation import negotiate
-from ownerd.core.plan import Plan, entry_values, make_plan, response_members, without_values
+from ownerd.core.plan import Plan, as_asked, entry_values, make_plan, response_members, without_values
 from ownerd.core.ports import Record
 from ownerd.core.service import CounterOffer, Narrowing, Released, Wishes
 from ownerd.core.session import Session
@@ -177,7 +177,7 @@ async def _grant(case: _Case, vault: Vault, holder: Holder, plan: GrantPlan) -> 
 
 
 def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing) -> Offer:
-    return negotiate(
+    offer = negotiate(
         case.request,
         vault.claims,
         vault.policy,
@@ -186,6 +186,8 @@ def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing) -> O
         without=narrowing.without,
         retention_days=narrowing.retention_days,
     )
+    # A claim in another's place goes to who understands offers; nobody gets what they did not ask.
+    return as_asked(offer) if case.negotiation is None else offer
 
 
 async def _decide(case: _Case, vault: Vault, holder: Holder) -> Plan | GrantPlan:

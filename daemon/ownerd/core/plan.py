@@ -118,9 +118,32 @@ def claim_value(claim: OfferedClaim) -> dict[str, Json]:
     value: dict[str, Json] = {"name": claim.name, "value": claim.value, "version": claim.version}
     if claim.form.value != "raw":
         value["form"] = claim.form.value
-    if claim.instead_of not in (None, claim.name):
+    if _stands_in(claim):
         value["of"] = claim.instead_of
     return value
+
+
+def as_asked(offer: Offer) -> Offer:
+    """The same offer without claims that stand in for others: what those stand for counts as refused."""
+    stand_ins = {claim.name: claim.instead_of for claim in offer.claims if _stands_in(claim)}
+    if not stand_ins:
+        return offer
+    credentials = []
+    for credential in offer.credentials:
+        left = tuple(name for name in credential.claims if name not in stand_ins)
+        if left or not credential.claims:
+            credentials.append(replace(credential, claims=left))
+    refused = [name for name in stand_ins.values() if name is not None and name not in offer.refused]
+    return replace(
+        offer,
+        credentials=tuple(credentials),
+        claims=tuple(claim for claim in offer.claims if not _stands_in(claim)),
+        refused=(*offer.refused, *refused),
+    )
+
+
+def _stands_in(claim: OfferedClaim) -> bool:
+    return claim.instead_of not in (None, claim.name)
 
 
 def without_values(offer: Offer) -> Offer:

@@ -160,6 +160,19 @@ def test_an_app_that_does_not_bargain_gets_a_part(provider_rig: ProviderRig):
     asyncio.run(story())
 
 
+def test_an_app_that_does_not_bargain_gets_nothing_that_it_did_not_ask(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        request = asking(provider_rig, "given_name", "birthdate")
+        released = await present(rig, signed(provider_rig, request))
+        disclosed = kit.verify_response(released.response, request, provider_rig.answer_key)
+        assert disclosed.claims == {"given_name": "Ada"}
+        with pytest.raises(NotAllowed, match="nothing is released"):
+            await present(rig, signed(provider_rig, asking(provider_rig, "birthdate")))
+
+    asyncio.run(story())
+
+
 def test_terms_within_the_owners_are_signed_and_others_get_an_offer(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
