@@ -1,7 +1,28 @@
-"""Every module in tests/rigs is a plugin: fixtures live there, one rig a file."""
+"""Every module in tests/rigs is a plugin: fixtures live there, one rig a file. ``--long`` adds what takes long."""
 
 from pathlib import Path
+
+import pytest
 
 pytest_plugins = [
     f"tests.rigs.{path.stem}" for path in sorted((Path(__file__).parent / "rigs").glob("[!_]*.py"))
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="also run what takes long: 1,000 kills, a restart after every fault",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: runs with --long alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)

@@ -1,0 +1,157 @@
+"""Invariant 10, many times: SIGKILL at every step of a disclosure and at random, then all is recorded and opens.
+
+A run kills the real daemon once. Fifty are the short mode; ``--long`` makes it a thousand. What the daemon does
+between two calls that others can see (steps 4, 7 and 9 of docs/ARCHITECTURE.md compute) a kill before the second one
+covers whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from tests.rigs.bad_days import KILL, Asked, BadWorld
+
+from ownerd.ledger.entry import Leaf
+from ownerd.model.errors import OwnerdError
+from ownerd.model.names import Kind
+
+RUNS = 50
+CHUNKS = [pytest.param(number, marks=[pytest.mark.long] if number else []) for number in range(20)]
+SEEN = "wsnubpo"
+FILES = {"ownerd.db", "ownerd.db-wal", "ownerd.db-shm", "ownerd.lock"}
+DELIVERED_SECONDS = 0.15  # `journal.NOTE_SECONDS`, and the writing
+# The first call that others see of each numbered step; the steps between them have none.
+STEPS = {
+    1: "b bus GetConnectionCredentials",
+    2: "b bus",
+    3: "o shop.pem",
+    5: "b bus Progress",
+    6: "p pipe",
+    8: "b softtoken-1.sock",
+    10: "w ownerd.db-wal",
+    11: "b bus Response",
+}
+
+Got = list[tuple[Asked, dict[str, Any]]]
+
+
+class Runs:
+    """One vault that is killed again and again, and what its apps got from it."""
+
+    def __init__(self, world: BadWorld) -> None:
+        self.world = world
+        self.before: list[Leaf] = []
+        self.released: dict[int, Kind] = {}
+
+    async def begin(self) -> None:
+        """Set up, with a grant for one claim."""
+        self.world.start()
+        await self.world.set_up()
+        await self.world.set("given_name", "Ada")
+        await self.world.set("email", "ada@example.org")
+        await self.world.grant()
+
+    async def open(self) -> None:
+        """Start the daemon and open the vault: it must."""
+        self.world.start()
+        await self.world.unlock()
+
+    async def touched(self, *, willing: bool = True) -> Got:
+        """One disclosure that needs approval and touch, or is refused."""
+        self.world.person.willing = willing
+        asked = self.world.request(claim="email")
+        async with self.world.client() as app:
+            try:
+                results = await asyncio.wait_for(self.world.present(asked, app), 20)
+            except OwnerdError:
+                return []
+            await asyncio.sleep(DELIVERED_SECONDS)
+        return [(asked, results)]
+
+    async def crowd(self, seconds: float) -> Got:
+        """Two apps with a grant, and one unsigned that needs a touch each time, for as long as they are served."""
+        self.world.person.willing = True
+        got: Got = []
+
+        async def app(*, signed: bool) -> None:
+            async with self.world.client() as made:
+                while True:
+                    asked = self.world.request(signed=signed)
+                    got.append((asked, await self.world.present(asked, made)))
+
+        kinds = (True, True, False)
+        apps = [asyncio.ensure_future(app(signed=signed)) for signed in kinds]
+        await asyncio.sleep(seconds)
+        self.world.kill()
+        for one in apps:
+            with pytest.raises(OwnerdError):
+                await asyncio.wait_for(one, 20)
+        return got
+
+    def check(self, got: Got) -> None:
+        """The ledger verifies and only grew; what left is in it, once each; no file is left over."""
+        now = self.world.verified()
+        assert now[: len(self.before)] == self.before, "what was in the ledger is in it"
+        self.before = now
+        for asked, results in got:
+            asked.claims_of(results)
+            leaf = now[results["entry"]]
+            assert leaf.core.kind is Kind.DISCLOSURE
+            assert leaf.approval is not None or "grant" in leaf.core.facts
+            assert results["entry"] not in self.released, "one answer, one entry"
+            self.released[results["entry"]] = leaf.core.kind
+        assert {path.name for path in self.world.stage.database.parent.iterdir()} <= FILES
+
+
+async def _trace(runs: Runs) -> list[str]:
+    """The calls of one whole disclosure that others can see."""
+    runs.world.day.choose(0, SEEN, 1 << 30)
+    runs.check(await runs.touched())
+    return runs.world.day.calls
+
+
+def _positions(calls: list[str], count: int, dice: random.Random) -> list[int]:
+    """Calls to be killed at: the first one of every step, the first that follows the answer, and some more."""
+    first = {calls.index(call) + 1 for call in STEPS.values()}
+    answered = calls.index(STEPS[11])
+    first.add(answered + 2 + calls[answered + 1 :].index(STEPS[10]))
+    first.add(calls.index("s ownerd.db-wal") + 1)
+    rest = [at for at in range(1, len(calls) + 2) if at not in first]
+    return sorted(first) + dice.sample(rest, count - len(first))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, chunk: int) -> None:
+    dice = random.Random(chunk)
+    runs = Runs(bad_world)
+
+    async def story() -> None:
+        await runs.begin()
+        calls = await _trace(runs)
+        bad_world.kill()
+        for number, at in enumerate(_positions(calls, RUNS // 2, dice)):
+            await runs.open()
+            bad_world.day.choose(KILL, SEEN, at)
+            got = await runs.touched(willing=number % 6 != 5)
+            bad_world.kill()
+            runs.check(got)
+        for _ in range(RUNS // 2):
+            await runs.open()
+            if dice.random() < 0.5:
+                bad_world.day.choose(KILL, SEEN, dice.randrange(1, 150))
+            runs.check(await runs.crowd(dice.uniform(0, 0.25)))
+        await runs.open()
+        async with bad_world.client() as tool:
+            (status,) = await tool.owner_call("Agent", "Status")
+        assert status["unlocked"]
+        assert status["claims"] == 2
+
+    asyncio.run(story())
+    assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
+    recorded = sum(leaf.core.kind is Kind.DISCLOSURE for leaf in runs.before)
+    # Each run may have killed what was recorded and not yet released, of three apps at most; no more than that.
+    assert recorded <= len(runs.released) + RUNS * 3 + 1
