@@ -15,7 +15,7 @@ from ownerd.core import admission, grants, login
 from ownerd.core.bargaining import Negotiation
 from ownerd.core.desk import Act
 from ownerd.core.grants import GrantPlan, make_grant_plan, signed_grant
-from ownerd.core.holder import Holder, changes, find_opening, holder_for
+from ownerd.core.holder import Holder, changes, find_opening, holder_for, remember
 from ownerd.core.known import provider_value
 from ownerd.core.negotiation import negotiate
 from ownerd.core.plan import Plan, as_asked, entry_values, make_plan, response_members, without_values
@@ -136,7 +136,8 @@ async def _disclose(case: _Case, vault: Vault, holder: Holder, plan: Plan) -> Re
     response = build_response(request, presentations, members)
     # 10. Durable before anything leaves.
     act.report(Progress.RECORDING)
-    put = changes(vault, holder, request.provider, opened, plan.offer.claims, draft.core.time, session.rng)
+    known = remember(holder, request.provider, plan.offer.claims, draft.core.time)
+    put = changes(vault, request.provider, known, opened, session.rng)
     outcome: dict[str, Json] = {"presentation": presentations, "response": response}
     entry = await journal.append(
         draft, approval=opened.answer.approval, outcome=outcome, put=put, apply=vault.apply
@@ -156,7 +157,8 @@ async def _grant(case: _Case, vault: Vault, holder: Holder, plan: GrantPlan) -> 
     opened = opening.finish(await session.touch(act, opening.token, draft.challenge, opening.handles))
     act.report(Progress.RECORDING)
     before = [one for one in vault.grants.values() if one.provider_id == provider_id]
-    put = changes(vault, holder, provider, opened, plan.offer.claims, draft.core.time, session.rng)
+    known = remember(holder, provider, plan.offer.claims, draft.core.time, leaves=False)
+    put = changes(vault, provider, known, opened, session.rng)
 
     def records(entry: int) -> list[Record]:
         made = signed_grant(plan, entry, provider_id, opened.key, draft.core.time)

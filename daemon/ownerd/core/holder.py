@@ -123,18 +123,24 @@ async def find_opening(session: Session, act: Act, vault: Vault, holder: Holder)
     return Opening(vault, holder, token, session.rng)
 
 
-def remember(holder: Holder, provider: Provider, claims: Sequence[OfferedClaim], time: str) -> KnownProvider:
-    """The provider as it is known once this has left."""
+def remember(
+    holder: Holder, provider: Provider, claims: Sequence[OfferedClaim], time: str, *, leaves: bool = True
+) -> KnownProvider | None:
+    """The provider as it is known then, None for a one-time key.
+
+    ``leaves`` unless only a grant is made: its uses are counted by themselves.
+    """
+    if holder.id is None:
+        return None
     got: Mapping[str, int] = {claim.name: claim.version for claim in claims}
     if holder.known is not None:
         return replace(
             holder.known,
             last=time,
-            disclosures=holder.known.disclosures + 1,
+            disclosures=holder.known.disclosures + leaves,
             request_key=provider.key_thumbprint,
             got={**holder.known.got, **got},
         )
-    assert holder.id is not None
     return KnownProvider(
         id=holder.id,
         client_id=provider.client_id,
@@ -144,7 +150,7 @@ def remember(holder: Holder, provider: Provider, claims: Sequence[OfferedClaim],
         did=did_jwk(holder.public_jwk),
         since=time,
         last=time,
-        disclosures=1,
+        disclosures=int(leaves),
         request_key=provider.key_thumbprint,
         tag=holder.tag or "",
         got=got,
@@ -152,21 +158,14 @@ def remember(holder: Holder, provider: Provider, claims: Sequence[OfferedClaim],
 
 
 def changes(
-    vault: Vault,
-    holder: Holder,
-    provider: Provider,
-    opened: Opened,
-    claims: Sequence[OfferedClaim],
-    time: str,
-    rng: Rng,
+    vault: Vault, provider: Provider, known: KnownProvider | None, opened: Opened, rng: Rng
 ) -> list[Record]:
     """Records that change with a disclosure: provider, its key's copies, a new trust anchor."""
     anchor = provider.anchor
     put = [] if anchor is None or anchor in vault.anchors else [vault.anchor_record(anchor)]
-    if holder.id is None:
+    if known is None:
         return put
-    put.append(vault.provider_record(remember(holder, provider, claims, time)))
-    return put + key_copies(vault, holder.id, opened, rng)
+    return [*put, vault.provider_record(known), *key_copies(vault, known.id, opened, rng)]
 
 
 def key_copies(

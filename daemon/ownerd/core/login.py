@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ownerd.core.desk import Act
-from ownerd.core.holder import changes, find_opening, holder_for
+from ownerd.core.holder import changes, find_opening, holder_for, remember
 from ownerd.core.known import provider_value
 from ownerd.core.plan import response_members
 from ownerd.core.service import Released
@@ -49,7 +49,8 @@ async def sign_in(
     members: dict[str, Json] = {"id_token": token, **response_members(holder.known, None)}
     response = seal_response(request, members)
     act.report(Progress.RECORDING)
-    put = changes(vault, holder, provider, opened, (), draft.core.time, session.rng)
+    known = remember(holder, provider, (), draft.core.time)
+    put = changes(vault, provider, known, opened, session.rng)
     outcome: dict[str, Json] = {"presentation": {"id_token": token}, "response": response}
     entry = await journal.append(
         draft, approval=opened.answer.approval, outcome=outcome, put=put, apply=vault.apply

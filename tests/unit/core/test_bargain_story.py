@@ -222,8 +222,10 @@ def test_a_grant_repeats_until_a_value_changes_and_ends_when_revoked(provider_ri
 
         first = await once()
         assert first.repeats
-        assert kinds(rig)[-3:] == ["grant", "disclosure", "delivered"]
-        assert "For 7 days they may get exactly this again" in rig.owner.shown[-1]
+        (known,) = (await read(rig, what="providers"))["providers"]
+        assert known["disclosures"] == 1
+        assert kinds(rig)[-4:-1] == ["grant", "disclosure", "delivered"]
+        assert "For 7 days they may get exactly this again" in rig.owner.shown[-2]
         touches, prompts = len(token.asked), len(rig.owner.shown)
         for _ in range(2):
             again = await once()
@@ -242,6 +244,8 @@ def test_a_grant_repeats_until_a_value_changes_and_ends_when_revoked(provider_ri
         await once()
         assert len(token.asked) == touches + 1, "the fifth use is over the count"
 
+        (known,) = (await read(rig, what="providers"))["providers"]
+        assert known["holds"] == ["email", "given_name"]
         (grant,) = (await read(rig, what="grants"))["grants"]
         assert (grant["used"], grant["count"], grant["live"]) == (1, 4, True)
         await change(rig, change="grant-revoke", id=grant["id"])
