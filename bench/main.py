@@ -31,6 +31,14 @@ GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "unlock": ("bench.unlocking", ("unlock-ten",)),
     "ledger": ("bench.ledger", ("verify-1k", "verify-10k", "append-100k", "load-100k")),
+    "ledger-file": (
+        "bench.ledger_file",
+        tuple(
+            f"{row}-{size}"
+            for size in ("1k", "100k", "1m")
+            for row in ("verify-bytes", "verify-all", "prove", "room")
+        ),
+    ),
     "negotiation": ("bench.negotiation", ("negotiate-50", "negotiate-rules", "request-50")),
     "start": ("bench.startup", ("start-daemon", "memory-daemon", "start-help")),
 }
@@ -61,7 +69,7 @@ def run(only: list[str], scale: Scale) -> Iterator[Row]:
 def format_value(value: float, unit: str) -> str:
     """A figure with three digits and a unit that suits it."""
     if unit == "B":
-        return f"{value / 2**20:.3g} MiB"
+        return f"{value / 2**20:.3g} MiB" if value >= 2**20 else f"{value:.0f} B"
     for factor, name in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * factor >= 1 or name == "µs":
             return f"{value * factor:.3g} {name}"

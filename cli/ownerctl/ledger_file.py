@@ -69,7 +69,7 @@ class LedgerFile:
         try:
             cursor = self._connection.execute("SELECT seq, leaf FROM entry ORDER BY seq")
             while rows := cursor.fetchmany(_CHUNK):
-                if any(type(seq) is not int or type(leaf) is not bytes for seq, leaf in rows):
+                if [set(map(type, column)) for column in zip(*rows, strict=True)] != [{int}, {bytes}]:
                     raise StorageError("a row has the wrong types")
                 yield rows
         except _FAULTS as error:

@@ -1,7 +1,7 @@
 """Inner nodes of a long tree, kept so that a proof costs microseconds and not a walk over every leaf.
 
-Of each 256 leaves one hash is kept, and all that stand above it: a quarter of a byte per leaf. Below that, leaves are
-asked for again, 256 at a time. A proof is the one of `merkle.inclusion_proof`; a test holds the two together.
+Of each 64 leaves one hash is kept, and all that stand above it: a byte or two per leaf. Below that, leaves are
+asked for again, 64 at a time. A proof is the one of `merkle.inclusion_proof`; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 from ownerd.ledger.merkle import Frontier, node_hash, split
 from ownerd.model.errors import InvalidArgument
 
-CHUNK: Final = 256
-_CHUNK_BITS: Final = 8
+CHUNK: Final = 64
+_CHUNK_BITS: Final = 6
 
 # Leaf hashes from the first to before the second number, at most `CHUNK` of them.
 LeafHashes = Callable[[int, int], Sequence[bytes]]

@@ -22,7 +22,7 @@ from ownerd.model.errors import BadSignature, InvalidArgument, LedgerError, Malf
 from ownerd.model.names import Kind
 
 _CHUNK: Final = 1024  # leaves; a power of two, so that each full chunk is a perfect tree
-_ROTATED: Final = (b'"kind":"key-rotated"', b'"kind":"restored"')
+_NAMES_KEY: Final = b'"verifier_key":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def verify_quickly(
             ):
                 findings.add(Damage.GAP, tree.size, "rows are missing here, or out of order")
             if verifier_key is None:
-                named += _named_keys(rows, first=tree.size == 0)
-            tree.extend([leaf for _, leaf in rows])
+                named += _named_keys(chunk)
+            tree.extend(chunk)
     except StorageError:
         findings.add(Damage.UNREADABLE, None, "table entry cannot be read to its end")
     if verifier_key is None:
@@ -105,17 +105,16 @@ def _signer(note: SignedNote, keys: list[tuple[str, VerifierKey]]) -> tuple[str,
     raise BadSignature("not signed by a key that the log names, or that was given")
 
 
-def _named_keys(rows: Sequence[Row], *, first: bool) -> list[str]:
-    """Verifier keys that genesis and rotations among these rows name."""
+def _named_keys(leaves: Sequence[bytes]) -> list[str]:
+    """Verifier keys that genesis and rotations among these leaves name."""
     found = []
-    for seq, leaf in rows:
-        if (first and seq == 0) or any(mark in leaf for mark in _ROTATED):
-            try:
-                core = parse_leaf(leaf).core
-            except LedgerError:
-                continue
-            if core.kind in (Kind.GENESIS, Kind.KEY_ROTATED, Kind.RESTORED) and core.facts:
-                found.append(str(core.facts["verifier_key"]))
+    for leaf in [leaf for leaf in leaves if _NAMES_KEY in leaf]:
+        try:
+            core = parse_leaf(leaf).core
+        except LedgerError:
+            continue
+        if core.kind in (Kind.GENESIS, Kind.KEY_ROTATED, Kind.RESTORED) and core.facts:
+            found.append(str(core.facts["verifier_key"]))
     return found
 
 
@@ -123,6 +122,9 @@ def _chunks(leaves: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
     """The same rows in chunks of `_CHUNK`, the last one shorter."""
     held: list[Row] = []
     for rows in leaves:
+        if not held and len(rows) == _CHUNK:
+            yield rows
+            continue
         held.extend(rows)
         while len(held) >= _CHUNK:
             yield held[:_CHUNK]
