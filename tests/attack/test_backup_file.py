@@ -175,9 +175,11 @@ def test_a_changed_header_opens_nothing(tmp_path: Path, provider_rig: ProviderRi
         first, second = ((tmp_path / name).read_bytes() for name in ("first", "second"))
         assert len(first) == len(second)
         (way,) = json.loads(header_of(second)[PREFIX_BYTES:])["ways"]
+        (own,) = json.loads(header_of(first)[PREFIX_BYTES:])["ways"]
         cases = {
             "header of the other": header_of(second) + first[len(header_of(first)) :],
             "key of the other": with_header(first, ways=[way]),
+            "a trifle of the same length": with_header(first, ways=[{**own, "since": own["since"] + 1}]),
             "another time": with_header(first, made="2020-01-01T00:00:00.000Z"),
             "no recovery": with_header(first, recovery={"public": "A" * 43, "content_key": "A" * 107}),
         }

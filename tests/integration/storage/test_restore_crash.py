@@ -104,6 +104,24 @@ def test_killed_at_every_step_over_a_vault_with_a_write_ahead_log(tmp_path: Path
     _all_rounds(tmp_path, log=True)
 
 
+def test_a_log_that_a_reader_kept_is_never_replayed_into_the_restored_database(tmp_path: Path) -> None:
+    """With a reader on it the old log stays when its database is closed; SQLite would take it for the new one's."""
+    _make(tmp_path / "new" / "ownerd.db", NEW)
+    backup = tmp_path / "backup"
+    backup.write_bytes(backup_of((tmp_path / "new" / "ownerd.db").read_bytes()))
+    path = tmp_path / "here" / "ownerd.db"
+    _make(path, OLD - 1)
+    _with_log(path)
+    reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM entry").fetchone()
+    assert not _killed_at(1000, path, backup)
+    assert path.parent.joinpath("ownerd.db-wal").exists() is False
+    assert list(path.parent.glob("replaced-*/ownerd.db-wal"))
+    reader.close()
+    assert asyncio.run(_entries(path)) == NEW
+
+
 def test_killed_at_every_step_on_an_empty_machine(tmp_path: Path) -> None:
     _make(tmp_path / "new" / "ownerd.db", NEW)
     backup = tmp_path / "backup"
