@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -66,14 +67,7 @@ class LedgerFile:
 
     def entry_chunks(self) -> Iterator[list[tuple[int, bytes]]]:
         """Yield the rows of `entries` in lists."""
-        try:
-            cursor = self._connection.execute("SELECT seq, leaf FROM entry ORDER BY seq")
-            while rows := cursor.fetchmany(_CHUNK):
-                if [set(map(type, column)) for column in zip(*rows, strict=True)] != [{int}, {bytes}]:
-                    raise StorageError("a row has the wrong types")
-                yield rows
-        except _FAULTS as error:
-            raise StorageError("the database cannot be read") from error
+        return self._lists("SELECT seq, leaf FROM entry ORDER BY seq")
 
     def leaf(self, seq: int) -> bytes | None:
         """Return one entry's leaf; None: there is none."""
@@ -91,10 +85,20 @@ class LedgerFile:
         return next(self._pairs("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"), None)
 
     def _pairs(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[tuple[int, bytes]]:
-        for key, data in self._rows(statement, parameters):
-            if type(key) is not int or type(data) is not bytes:
-                raise StorageError("a row has the wrong types")
-            yield key, data
+        return chain.from_iterable(self._lists(statement, parameters))
+
+    def _lists(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[list[tuple[int, bytes]]]:
+        """Rows of a key and bytes, in lists: asking for each alone costs more than what is done with it."""
+        try:
+            cursor = self._connection.execute(statement, parameters)
+            while rows := cursor.fetchmany(_CHUNK):
+                for place, (key, data) in enumerate(rows):
+                    if type(key) is not int or type(data) is not bytes:
+                        yield rows[:place]
+                        raise StorageError("a row has the wrong types")
+                yield rows
+        except _FAULTS as error:
+            raise StorageError("the database cannot be read") from error
 
     def _rows(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[tuple[object, ...]]:
         try:

@@ -58,9 +58,12 @@ class History:
 
     def append(self, leaf_hash: bytes, time: str | None) -> int | None:
         """Add the next leaf. Returns the sequence number whose place this leaf was signed for, if it moved."""
-        self._before = None if self._frontier is None else self._frontier.copy()
-        if self._frontier is not None:
-            self._frontier.append(leaf_hash)
+        frontier = self._frontier
+        if frontier is not None:
+            self._before = frontier.copy()
+            frontier.append(leaf_hash)
+        else:
+            self._before = None
         if time is not None:
             self._latest = time if time > self._latest else self._latest  # noqa: FURB136 -- each entry comes here
         self._move(self.size + 1)

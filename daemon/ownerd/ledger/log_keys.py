@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from ownerd.ledger.entry import origin
 from ownerd.ledger.note import (
@@ -24,7 +25,7 @@ from ownerd.model.encoding import Json
 from ownerd.model.errors import BadSignature, Malformed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LogKey:
     """One key of the log. ``since`` is the entry that put it in force; -1: it was given from outside."""
 
@@ -32,31 +33,36 @@ class LogKey:
     text: str
     key: VerifierKey
 
+    @cached_property
+    def raw(self) -> str:
+        """The public key in hexadecimal, as a check names it."""
+        return self.key.public.public_bytes_raw().hex()
+
     def signs(self, note: SignedNote) -> bool:
         """Whether a signature of ``note`` claims to be by this key."""
         return any(one.name == self.key.name and one.key_id == self.key.key_id for one in note.signatures)
 
-    def signature_over(self, size: int, root: bytes, note: bytes) -> bytes | None:
-        """The signature of a stored checkpoint that is exactly the one of this size and root; None: it is not.
+    def check_of(self, size: int, root: bytes, note: bytes) -> Check | None:
+        """What has to hold for a stored checkpoint that is exactly the one of this size and root; None: it is not.
 
-        Not verified. What this does not take may still be a checkpoint: it spares parsing the usual one.
+        What this does not take may still be a checkpoint: it spares parsing the usual one.
         """
-        name = self.key.name
-        head = f"{name}\n{size}\n{_base64(root)}\n\n\u2014 {name} ".encode()
+        head = f"{self.key.name}\n{size}\n{_base64(root)}\n\n\u2014 {self.key.name} ".encode()
         if not note.startswith(head):
             return None
+        line = note[len(head) :]
         try:
-            blob = binascii.a2b_base64(note[len(head) :])
+            blob = binascii.a2b_base64(line)
         except binascii.Error:
             return None
-        if blob[:4] != self.key.key_id or head + binascii.b2a_base64(blob) != note:
+        if blob[:4] != self.key.key_id or binascii.b2a_base64(blob) != line:
             return None
-        return blob[4:]
+        return "Ed25519", self.raw, blob[4:], head[: head.index(b"\n\n") + 1]
 
     def check(self, size: int, root: bytes, signature: bytes) -> Check:
         """What has to hold for a checkpoint of this size and root that this key signed."""
         text = f"{self.key.name}\n{size}\n{_base64(root)}\n".encode()
-        return "Ed25519", self.key.public.public_bytes_raw().hex(), signature, text
+        return "Ed25519", self.raw, signature, text
 
 
 def _base64(data: bytes) -> str:

@@ -58,9 +58,8 @@ def verify_quickly(
     named: list[str] = []
     try:
         for rows in _chunks(leaves):
-            if not findings.kept and [seq for seq, _ in rows] != list(
-                range(tree.size, tree.size + len(rows))
-            ):
+            places, chunk = zip(*rows, strict=True)
+            if not findings.kept and places != tuple(range(tree.size, tree.size + len(rows))):
                 findings.add(Damage.GAP, tree.size, "rows are missing here, or out of order")
             if verifier_key is None:
                 named += _named_keys(chunk)

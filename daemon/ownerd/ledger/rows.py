@@ -32,6 +32,10 @@ class Rows:
         except StorageError:
             self._findings.add(Damage.UNREADABLE, None, f"table {self._table} cannot be read to its end")
 
+    def has_before(self, key: int) -> bool:
+        """Whether the next row is one before ``key``."""
+        return self._next is not None and self._next[0] < key
+
     def take(self, key: int) -> bytes | None:
         """Return the row of ``key`` if it is the next."""
         if self._next is None or self._next[0] != key:

@@ -165,7 +165,8 @@ class _Verification:
         # (2) The log names itself and its key before anything else.
         if seq == 0:
             self._genesis(leaf)
-        self._stray(seq)
+        if self._openings.has_before(seq) or self._checkpoints.has_before(seq + 1):
+            self._stray(seq)
         ciphertext = self._openings.take(seq)
         if leaf is not None:
             self._rules.entry(seq, leaf, self._history)
@@ -236,8 +237,8 @@ class _Verification:
         if key is None:
             return  # the missing genesis is a finding already
         root = self._history.root()
-        signature = None if root is None else key.signature_over(size, root, data)
-        if root is not None and signature is not None and self._settle(key.check(size, root, signature)):
+        expected = None if root is None else key.check_of(size, root, data)
+        if root is not None and expected is not None and self._settle(expected):
             self._holds(key, root)
             return
         try:
