@@ -16,6 +16,7 @@ _ACTS: Final = {
     "policy": "the policy",
     "provider-rotated": "a new key",
     "provider-forgotten": "forgotten",
+    "anchor-removed": "a head kept there no longer",
 }
 _SIGNATURES: Final = {
     "good": "signed by its key",
@@ -70,6 +71,8 @@ def _of_kind(kind: str, values: Mapping[str, Json]) -> list[str]:
         return [f"round {offer['round']}"] if isinstance(offer, dict) and "round" in offer else []
     if kind in {"owner-change", "key-rotated"}:
         return [_ACTS[told["kind"]]] if told.get("kind") in _ACTS else []
+    if kind == "anchored":
+        return [_anchor(one) for one in values.get("anchors") or [told.get("anchor")]]
     if kind == "grant-ended":
         return [str(values["reason"])] if "reason" in values else []
     if kind == "provider-pinned":
@@ -92,6 +95,14 @@ def _word(value: Json) -> str:
     if isinstance(value, list):
         return ", ".join(_word(one) for one in value)
     return "" if value is None else str(value)
+
+
+def _anchor(value: Json) -> str:
+    """A place where a head is kept, and how much the head signs where that is said."""
+    if not isinstance(value, dict):
+        return ""
+    size = f", {value['size']} entries" if value.get("size") is not None else ""
+    return f"{value.get('kind')} {value.get('where')}{size}"
 
 
 def _claim(value: Json) -> str:

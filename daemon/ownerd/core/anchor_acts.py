@@ -118,8 +118,13 @@ def _new_place(session: Session, kind: Json, where: Json) -> Place:
 
 
 async def remove(session: Session, act: Act, tool: str, place_id: Json) -> dict[str, Json]:
-    """Keep heads there no longer: one touch. What lies there stays."""
+    """Keep heads there no longer: one touch. What lies there stays.
+
+    Raises `NotAllowed` for an enrolled token, which is asked for its head at each unlock in any case.
+    """
     place = _require_place(session.require_vault(), place_id)
+    if place.kind == "token":
+        raise NotAllowed("an enrolled token keeps its head; remove the token itself instead")
     async with session.desk.turn(act):
         vault, journal = session.require_vault(), session.require_journal()
         statement = anchor_statement("anchor-removed", act.caller, tool, shown(vault, place))

@@ -15,8 +15,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from ownerd.core import anchor_places, provider_keys, recovery_code, seal
 from ownerd.core import keyslot as keyslots
-from ownerd.core import provider_keys, recovery_code, seal
 from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
@@ -202,6 +202,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
         answer = await session.touch(act, approver, draft.challenge, [])
         gone = [(keyslots.KIND if token.credential.opens else keyslots.APPROVER, token_id)]
         gone += [(provider_keys.KIND, copy) for copy in vault.copies if copy.endswith(f"/{token_id}")]
+        gone += [(anchor_places.KIND, one.id) for one in vault.places.values() if one.where == token_id]
         entry = await journal.append(draft, approval=answer.approval, delete=gone, apply=vault.apply)
         if not token.credential.opens:
             return {"entry": entry, "rotated": False}

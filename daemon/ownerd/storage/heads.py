@@ -88,10 +88,13 @@ def read_head(path: Path) -> bytes | None:
         if path.is_symlink():
             raise UnsafeFile("a head file is a symbolic link; put the file itself in its place") from error
         raise
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnsafeFile("a head file is not a regular file; move it away")
-        content = file.read(MAX_HEAD_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_HEAD_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_HEAD_BYTES:
         raise StorageError("a head file is too large to be one")
     return content or None

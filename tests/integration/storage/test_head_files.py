@@ -62,8 +62,8 @@ def test_a_pipe_a_directory_and_a_large_file_hold_nobody_up(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "directory").mkdir()
     (tmp_path / "large").write_bytes(bytes(MAX_HEAD_BYTES + 1))
-    for name in ("pipe", "directory", "large"):
-        with pytest.raises(StorageError):
+    for name, words in (("pipe", "regular"), ("directory", "regular"), ("large", "too large")):
+        with pytest.raises(StorageError, match=words):
             read(tmp_path / name)
 
 

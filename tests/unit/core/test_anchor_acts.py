@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.rigs.anchors import PATH, Desk, anchors, change, lock, note_something, story
-from tests.rigs.core import CoreRig, kinds, opened_values, verify
+from tests.rigs.core import CoreRig, FakeToken, kinds, opened_values, verify
+from tests.unit.core.test_recovery import Paper, recover
 
 from ownerd.ledger.cosignature import cosign, format_witness_key, witness_key
 from ownerd.ledger.note import format_verifier_key
@@ -198,5 +199,51 @@ def test_where_heads_are_kept_is_sealed_and_known_after_a_lock():
         await lock(rig)
         rig = await desk.unlocked()
         assert [one.where for one in rig.session.vault.places.values()] == [PATH]
+
+    story(work)
+
+
+def test_a_token_keeps_its_head_until_it_is_removed_itself():
+    async def work() -> None:
+        desk = Desk(token_keeps_heads=True)
+        rig = await desk.set_up()
+        await lock(rig)
+        rig = await desk.unlocked()
+        await lock(rig)
+        rig = await desk.unlocked()
+        (place,) = rig.session.vault.places.values()
+        assert place.kind == "token"
+        with pytest.raises(NotAllowed):
+            await change(rig, change="anchor-remove", id=place.id)
+        spare = FakeToken("B")
+        rig.tokens.tokens.append(spare)
+        await change(rig, change="token-add", token="B", user_verification=False)
+        await change(rig, change="token-remove", id=desk.token.credential.id)
+        assert rig.session.vault.places == {}
+        verify(rig)
+
+    story(work)
+
+
+def test_the_recovery_code_does_not_open_yesterdays_database_either():
+    async def work() -> None:
+        desk = Desk()
+        rig = await desk.set_up()
+        paper = Paper(rig)
+        await change(rig, change="recovery-set")
+        await change(rig, change="anchor-add", name="file", text=PATH)
+        await lock(rig)
+        yesterday = desk.copied()
+        rig = await desk.unlocked()
+        await lock(rig)
+        desk.store = yesterday
+        rig = desk.start()
+        rig.tokens.tokens.append(FakeToken("B"))
+        await rig.agent.start()
+        Paper(rig).code = paper.code
+        with pytest.raises(RolledBack):
+            await recover(rig, "B")
+        assert rig.session.vault is None
+        assert kinds(rig)[-1] == "failed"
 
     story(work)
