@@ -1,0 +1,45 @@
+"""One target under atheris: ``python -m tests.fuzz.child TARGET LIBFUZZER-ARGUMENTS…``; `tests.fuzz.main` starts it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Final
+
+import atheris
+
+INSTRUMENTED: Final = [
+    "ownerd",
+    "ownerctl",
+    "fido2",
+    "vobject",
+    "joserfc",
+    "rfc8785",
+    "tomllib",
+    "tests.fuzz.targets",
+]
+
+with atheris.instrument_imports(include=INSTRUMENTED):
+    from tests.fuzz.target import judge, load_target
+
+    target = load_target(sys.argv[1])
+
+from tests.fuzz.mutate import mutate
+
+
+def _mutate(data: bytes, most: int, seed: int) -> bytes:
+    rng = random.Random(seed)
+    if rng.random() < 0.3:
+        return bytes(atheris.Mutate(data, most))
+    made = mutate(data, rng, target.words, is_json=target.form == "json")
+    return made if len(made) <= most else made[:most]
+
+
+def _judge(data: bytes) -> None:
+    judge(target, data)
+
+
+if __name__ == "__main__":
+    judge(target, b"")  # what is made once and kept is made now, and counts for nothing below
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], _judge, custom_mutator=_mutate)
+    atheris.Fuzz()
