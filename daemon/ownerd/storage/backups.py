@@ -15,18 +15,15 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from ownerd.core.backup_file import CHUNK_BYTES, PREFIX_BYTES, TAG_BYTES, header_bytes
 from ownerd.core.ports import BackupHead
 from ownerd.model.errors import BackupDamaged, StorageError, UnsafeFile
 from ownerd.storage import files
-from ownerd.storage.database import STAGED_SUFFIX
+from ownerd.storage.database import BACKING_UP, RESTORING, STAGED_SUFFIX
 from ownerd.storage.faults import storage_errors
 from ownerd.storage.store import SqliteStore
-
-_STAGING: Final = "restoring"
-_SNAPSHOT: Final = "backing-up"
 
 
 class BackupFiles:
@@ -44,7 +41,7 @@ class BackupFiles:
 
     async def write(self, path: str, seal: Callable[[int, Iterator[bytes]], Iterator[bytes]]) -> int:
         """Snapshot, then seal into a file that appears whole or not at all."""
-        directory = self._database.with_name(_SNAPSHOT)
+        directory = self._database.with_name(BACKING_UP)
         await asyncio.to_thread(_remake, directory)
         try:
             snapshot = directory / "ownerd.db"
@@ -107,7 +104,7 @@ class BackupFiles:
         shutil.rmtree(self._staged().parent, ignore_errors=True)
 
     def _staged(self) -> Path:
-        return self._database.with_name(_STAGING) / "ownerd.db"
+        return self._database.with_name(RESTORING) / "ownerd.db"
 
 
 def _remake(directory: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 LOCK_NAME: Final = "ownerd.lock"
+BACKING_UP: Final = "backing-up"  # directories for a copy in the making, beside the database
+RESTORING: Final = "restoring"
 STAGED_SUFFIX: Final = ".restored"  # a complete database that takes this one's place
 _SMALLEST_FILE: Final = 512  # one page of the smallest size (SQLite file format, section 1.3.2)
 
@@ -56,6 +59,9 @@ class VaultDatabase:
         files.secure_directory(self._path.parent)
         if self._lock is None:
             self._lock = files.lock_file(self._path.with_name(LOCK_NAME))
+            for left in (BACKING_UP, RESTORING):
+                # Whole copies of a database, left by whoever was killed: nothing is erased in them.
+                shutil.rmtree(self._path.with_name(left), ignore_errors=True)
         files.secure_file(self._path, create=create)
         if 0 < self._path.lstat().st_size < _SMALLEST_FILE:
             # SQLite takes the stump of a header for an empty file and would start afresh.

@@ -146,3 +146,24 @@ def test_a_snapshot_has_everything_but_what_was_erased(store_path: Path) -> None
         assert left(copy, {0}) == []
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", ["backing-up", "restoring"])
+def test_a_copy_that_a_killed_daemon_left_is_gone_at_the_next_opening(store_path: Path, name: str) -> None:
+    async def fill() -> None:
+        store = SqliteStore.open(store_path)
+        await store.commit(Batch((entry(0, 900),)))
+        await store.close()
+
+    asyncio.run(fill())
+    copy = store_path.parent / name
+    copy.mkdir(mode=0o700)
+    (copy / "ownerd.db").write_bytes(store_path.read_bytes())
+
+    async def look() -> None:
+        store = SqliteStore.open(store_path)
+        assert await store.exists()
+        assert not copy.exists()
+        await store.close()
+
+    asyncio.run(look())
