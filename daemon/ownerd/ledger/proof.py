@@ -10,7 +10,7 @@ r"""Proofs to hand out: one entry, its place in a signed tree, and as much of it
 One line of canonical JSON (RFC 8785) and a newline. ``proof`` is a C2SP tlog-proof (https://c2sp.org/tlog-proof)
 without extra data, of the entry whose bytes are ``leaf``; other programs check these two. ``opened`` are openings of
 some of the leaf's commitments; those that are not in it stay closed. What a proof proves is in docs/LEDGER.md,
-section 9. Nothing here trusts its input; only `verify_proof` says that something is so.
+section 10. Nothing here trusts its input; only `verify_proof` says that something is so.
 """
 
 from __future__ import annotations
