@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -29,6 +30,8 @@ from ownerd.model.encoding import Json
 from ownerd.model.errors import Cancelled, Dismissed, InternalError, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
+
+logger = logging.getLogger(__name__)
 
 _CHOSEN: Final = frozenset({"entries", "claim", "provider", "before"})  # what to erase
 _READ: Final = (
@@ -261,13 +264,21 @@ class Agent:
         while self._running:
             await asyncio.wait(set(self._running))
         session = self._session
-        if session.journal is not None and session.journal.has_keys:
-            journal = session.journal
+        try:
+            await self._record_lock(reason)
+            session.vault = None
+            await session.store.close()
+            await anchoring.renew_last(session)
+        except OwnerdError as error:
+            # A disk that takes no entry must not keep the keys in memory.
+            logger.warning("the lock is not recorded, or the files are not closed: %s", error)
+        finally:
+            self._on_end()
+
+    async def _record_lock(self, reason: str) -> None:
+        journal = self._session.journal
+        if journal is not None and journal.has_keys:
             await journal.append(journal.draft(Kind.LOCKED, {}, {"reason": reason}))
-        session.vault = None
-        await session.store.close()
-        await anchoring.renew_last(session)
-        self._on_end()
 
     @asynccontextmanager
     async def _act(self, kind: str, caller: Caller, job: Job) -> AsyncIterator[Act]:
