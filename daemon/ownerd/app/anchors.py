@@ -44,7 +44,7 @@ def _read_all(directory: Path, pattern: str, parse: Callable[[bytes], _Read], wh
     for path in sorted(directory.glob(pattern))[:MAX_FILES]:
         try:
             found.append(parse(_read_file(path)))
-        except (OSError, ValueError, OwnerdError):
+        except (OSError, ValueError, x509.InvalidVersion, OwnerdError):
             logger.warning("a file in trust.d is not %s and is left out", what)
     return found
 

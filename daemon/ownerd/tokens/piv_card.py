@@ -110,7 +110,7 @@ class PivCard:
             return x509.load_der_x509_certificate(der).public_key()
         except UnsupportedAlgorithm as error:
             raise Unsupported("the card's key is of a kind that ownerd does not know") from error
-        except ValueError as error:
+        except (ValueError, TypeError, x509.InvalidVersion) as error:
             raise ProtocolBroken("the card's certificate is malformed") from error
 
     def read(self, tag: int) -> bytes | None:

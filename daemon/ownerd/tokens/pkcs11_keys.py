@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11.constants import Attribute, ObjectClass
@@ -200,7 +201,10 @@ def _read_public(item: Object) -> PublicKey:
 
 
 def _read_certificate(item: Object) -> PublicKey:
-    key = x509.load_der_x509_certificate(item[Attribute.VALUE]).public_key()
+    try:
+        key = x509.load_der_x509_certificate(item[Attribute.VALUE]).public_key()
+    except (x509.InvalidVersion, UnsupportedAlgorithm) as error:  # neither is a ValueError
+        raise ValueError("not a certificate that we can read") from error
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
         return key
     if isinstance(key, rsa.RSAPublicKey):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -38,6 +39,16 @@ def test_a_file_that_is_no_anchor_or_attester_is_left_out_alone(tmp_path, provid
     assert read_attesters(tmp_path) == provider_rig.attesters
     assert caplog.text.count("left out") == 12
     assert str(tmp_path) not in caplog.text
+
+
+def test_a_certificate_of_an_unknown_version_is_left_out_alone(tmp_path, provider_rig):
+    der = provider_rig.ca.certificate.public_bytes(Encoding.DER)
+    odd = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"))
+    assert odd != der
+    text = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(odd).decode()}\n-----END CERTIFICATE-----\n"
+    (tmp_path / "a.pem").write_text(text)
+    (tmp_path / "b.pem").write_bytes(pem(provider_rig))
+    assert read_anchors(tmp_path) == provider_rig.anchors
 
 
 def test_a_pipe_is_not_read_even_with_an_attester_in_it(tmp_path, provider_rig):
