@@ -28,7 +28,10 @@ _AFTER = """what you erase or remove later stays in this file: destroy it when i
 
 @click.group()
 def backup() -> None:
-    """Back up vault and ledger, sealed to your tokens and the recovery code."""
+    """Back up vault and ledger into one sealed file.
+
+    Your tokens and the recovery code open it, and nothing else does.
+    """
 
 
 @backup.command(epilog=examples("ownerctl backup make /media/stick/ownerd.backup"))
@@ -69,7 +72,7 @@ def make(path: str, output: Output) -> None:
 @click.option("--key", metavar="VKEY", help="The log's verifier key, as printed and kept elsewhere.")
 @output_options
 def check(path: str, key: str | None, output: Output) -> None:
-    """Show what a backup says of itself, and whether it is of the right length.
+    """Show what a backup says of itself, and compare its length.
 
     That every part of it opens, only a restore can tell.
     """

@@ -67,9 +67,9 @@ def erase(
     yes: bool,  # noqa: FBT001
     output: Output,
 ) -> None:
-    """Destroy what entries say, by number or by what they are about; several choices narrow each other.
+    """Destroy what entries say, by number or by what they are about.
 
-    Lists first what it would be, which takes a touch as any look does; erasing takes another.
+    Several choices narrow each other. Lists first what it would be, which takes a touch as any look does; erasing takes another.
     """
     from ownerctl.errors import UsageTrouble
     from ownerctl.ledger import require_unlocked

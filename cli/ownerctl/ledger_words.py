@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ownerctl import render
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 _LONG_FACTS: Final = frozenset({"verifier_key", "opening_key"})
 _KEY_CHARS: Final = 12
+_MAX_NUMBERS: Final = 12
 _ACTS: Final = {
     "policy": "the policy",
     "provider-rotated": "a new key",
     "provider-forgotten": "forgotten",
+    "backup": "a backup",
     "anchor-removed": "a head kept there no longer",
 }
 _SIGNATURES: Final = {
@@ -69,7 +71,7 @@ def _of_kind(kind: str, values: Mapping[str, Json]) -> list[str]:
     if kind == "offer":
         offer = told.get("document")
         return [f"round {offer['round']}"] if isinstance(offer, dict) and "round" in offer else []
-    if kind in {"owner-change", "key-rotated"}:
+    if kind in {"owner-change", "owner-read", "key-rotated"}:
         return [_ACTS[told["kind"]]] if told.get("kind") in _ACTS else []
     if kind == "anchored":
         return [_anchor(one) for one in values.get("anchors") or [told.get("anchor")]]
@@ -110,6 +112,13 @@ def _claim(value: Json) -> str:
     return f"{_word(value)} instead of {instead_of}" if instead_of else _word(value)
 
 
+def entries_in_words(entries: Sequence[int]) -> str:
+    """Up to a dozen entry numbers, or how many there are between which two."""
+    if len(entries) <= _MAX_NUMBERS:
+        return ", ".join(str(one) for one in entries)
+    return f"{len(entries)} entries from {min(entries)} to {max(entries)}"
+
+
 def _grant(facts: Mapping[str, Json]) -> dict[str, Json]:
     return {
         "until": render.local_time(str(facts.get("until"))),
@@ -122,4 +131,5 @@ _FACTS: Final[dict[str, Callable[[Mapping[str, Json]], dict[str, Json]]]] = {
     "grant-ended": lambda facts: {"grant": facts.get("grant")},
     "disclosure": lambda facts: {"under grant": facts["grant"]} if "grant" in facts else {},
     "receipt": lambda facts: {"for entry": facts.get("entry")},
+    "erased": lambda facts: {"erased": entries_in_words(facts.get("entries") or [])},
 }

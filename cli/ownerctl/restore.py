@@ -63,9 +63,10 @@ def restore(
     yes: bool,  # noqa: FBT001
     output: Output,
 ) -> None:
-    """Bring vault and ledger back from a backup, under new keys.
+    """Bring a backup back, with a touch or the recovery code.
 
-    Takes a touch of a token that was enrolled when the backup was made. What is here now is kept aside.
+    The token is one that was enrolled when the backup was made. Vault and ledger get new keys, and what is here
+    now is kept aside.
     """
     from ownerctl.backup import read_backup
     from ownerctl.errors import UsageTrouble

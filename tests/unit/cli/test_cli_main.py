@@ -37,7 +37,8 @@ def test_the_tree_is_the_documented_one() -> None:
         "recovery set", "recovery status", "recovery use", "provider forget", "provider list",
         "provider rotate", "provider show", "policy edit", "policy explain", "policy export", "policy import",
         "policy show", "grant list", "grant revoke", "grant show", "receipt",
-        "ledger export", "ledger head", "ledger log", "ledger show", "ledger verify", "version", "completion",
+        "ledger erase", "ledger export", "ledger head", "ledger log", "ledger show", "ledger verify",
+        "backup check", "backup make", "restore", "version", "completion",
     ]  # fmt: skip
 
 
