@@ -41,7 +41,7 @@ _KEY_ID_BYTES: Final = 4
 _DASH: Final = "\u2014 "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
-_NAME = re.compile(r"[^\s+\x00-\x1f]+")  # \s is every Unicode space
+_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")  # \s is every Unicode space; surrogates are no UTF-8
 _KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 

@@ -142,3 +142,12 @@ def test_what_would_not_read_back_is_not_written(note):
 def test_a_note_is_bounded():
     with pytest.raises(Malformed):
         parse_note(b"x" * MAX_NOTE_BYTES + b"\n")
+
+
+@pytest.mark.parametrize("name", ["x\udcff", "\ud800"])
+def test_a_key_whose_name_is_no_utf8_is_no_key(name):
+    good = format_verifier_key("x", KEY.public_key())
+    with pytest.raises(Malformed):
+        parse_verifier_key(good.replace("x", name, 1))
+    with pytest.raises(Malformed):
+        format_verifier_key(name, KEY.public_key())
