@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.rigs.core import APP, TTY, CoreRig, FakeToken, make_core, seal, set_up
+from tests.rigs.core import APP, TTY, CoreRig, FakeToken, MemoryHeads, make_core, seal, set_up
 from tests.rigs.core import TOOL as TOOL_KEY
 from tests.rigs.provider import ProviderRig
 from tests.unit.core.test_recovery import Paper
@@ -22,6 +22,7 @@ from ownerd.model.errors import (
     InvalidArgument,
     NotAllowed,
     NotFound,
+    RolledBack,
     TokenMissing,
     UnsafeFile,
 )
@@ -36,10 +37,11 @@ class Machine:
         self.database = directory / "ownerd" / "ownerd.db"
         self.tokens = tokens
         self._anchors = provider_rig.anchors
+        self.heads = MemoryHeads()
 
     async def start(self) -> CoreRig:
         store = SqliteStore.open(self.database)
-        rig = make_core(store, *self.tokens, anchors=self._anchors)
+        rig = make_core(store, *self.tokens, anchors=self._anchors, heads=self.heads)
         rig.session.backups = BackupFiles(store, self.database)
         rig.clock.time = time.time_ns() // 1_000_000
         await rig.agent.start()
@@ -297,5 +299,33 @@ def test_a_chunk_more_than_one_is_sealed_and_opened(tmp_path, provider_rig: Prov
                 await restore(rig, tmp_path / name)
         await restore(rig, path)
         assert second.verify().findings == ()
+
+    asyncio.run(story())
+
+
+def test_a_newer_head_in_a_file_gives_way_only_when_the_owner_says_so(tmp_path, provider_rig: ProviderRig):
+    async def story() -> None:
+        path = tmp_path / "b"
+        machine = Machine(tmp_path / "one", provider_rig, FakeToken("A"))
+        rig = await filled(machine, provider_rig)
+        await rig.agent.change(
+            APP, seal(rig, change="anchor-add", name="file", text="/media/stick/head"), rig.job(TTY)
+        )
+        await back_up(rig, path)
+        claims = [{"name": "nickname", "value": "newer", "source": "test"}]
+        await rig.agent.change(APP, seal(rig, change="set", claims=claims), rig.job(TTY))
+        await end(rig)  # which brings the newest head into the file
+        rig = await machine.start()
+        with pytest.raises(RolledBack):
+            await rig.agent.change(
+                APP, seal(rig, change="restore", file=str(path), replace=True), rig.job(TTY)
+            )
+        assert not rig.ended
+        await restore(rig, path, replace=True, older=True)
+        rig = await machine.start()
+        await rig.agent.unlock(APP, rig.job(TTY))
+        assert all(one.kind == "token" for one in rig.session.vault.places.values())
+        await end(rig)
+        assert machine.verify().findings == ()
 
     asyncio.run(story())
