@@ -55,7 +55,8 @@ def verify_compact(compact: str, key: PublicKey) -> None:
     """Verify a compact JWS. Raises `InvalidArgument`."""
     try:
         jws.deserialize_compact(compact, _public(key), registry=_SIGNING)
-    except (JoseError, KeyError, ValueError) as error:
+    except (JoseError, KeyError, ValueError, TypeError, AttributeError) as error:
+        # joserfc takes the types of header members for granted: a crit that is a number is a TypeError.
         raise InvalidArgument("the signature does not hold") from error
 
 
