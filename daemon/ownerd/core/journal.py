@@ -127,7 +127,11 @@ class Journal:
         journal = cls(store, clock, rng, first.core.log)
         journal.index = VaultIndex(await store.records())
         journal._frontier = Frontier.from_leaf_hashes(hashes)
-        journal._last_ms = parse_time(last.core.time)
+        # An entry is younger than all that it was drafted over; what came between its draft and its place may be
+        # younger still.
+        between = await store.leaves(last.core.size, max(0, len(hashes) - 1 - last.core.size))
+        times = [last.core.time, *(codec.parse_leaf(leaf).core.time for leaf in between)]
+        journal._last_ms = max(map(parse_time, times))
         journal._opening_key = await _opening_key(store)
         if (last.vault_generation, last.vault_digest) != (journal.index.generation, journal.index.digest):
             raise Tampered("the vault is not the one that the last ledger entry names")
@@ -267,7 +271,8 @@ class Journal:
                 change.apply(put, delete)
             self.newest = checkpoint or self.newest
             self._frontier, self.index = frontier, index
-            self._last_ms = max(self._last_ms, parse_time(draft.core.time))
+            drafts = (*(one.draft for one in noted), draft)
+            self._last_ms = max(self._last_ms, *(parse_time(one.core.time) for one in drafts))
             return seq
 
     def _signed(self, tree: Frontier, key: Ed25519PrivateKey | None) -> bytes | None:
