@@ -187,14 +187,23 @@ class BadWorld:
             self.daemon = None
         self.day.calm()
 
+    async def end(self) -> None:
+        """Lock, and wait until the daemon has ended."""
+        assert self.daemon is not None
+        await self.lock()
+        assert await asyncio.to_thread(self.daemon.wait) == 0, self.daemon.text
+        self.daemon = None
+
     # -- whoever talks to it --
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        """A connection of its own to the bus."""
+        """A connection of its own to the bus, and to the daemon that runs: none is activated in its place."""
         bus = await connect_bus(self.stage.env["DBUS_SESSION_BUS_ADDRESS"])
         try:
-            yield Client(bus)
+            made = Client(bus)
+            await made.owner(activate=False)
+            yield made
         finally:
             await close_bus(bus)
 

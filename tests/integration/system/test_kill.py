@@ -63,12 +63,12 @@ class Runs:
         """One disclosure that needs approval and touch, or is refused."""
         self.world.person.willing = willing
         asked = self.world.request(claim="email")
-        async with self.world.client() as app:
-            try:
+        try:
+            async with self.world.client() as app:
                 results = await asyncio.wait_for(self.world.present(asked, app), 20)
-            except OwnerdError:
-                return []
-            await asyncio.sleep(DELIVERED_SECONDS)
+                await asyncio.sleep(DELIVERED_SECONDS)
+        except OwnerdError:
+            return []
         return [(asked, results)]
 
     async def crowd(self, seconds: float) -> Got:
