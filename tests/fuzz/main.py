@@ -72,7 +72,7 @@ def fuzz_guided(name: str, seconds: int) -> Outcome:
     if made.returncode and not findings:
         raise SystemExit(f"{name}: the fuzzer itself failed\n{made.stdout.decode(errors='replace')[-3000:]}")
     log = made.stdout.decode(errors="replace") if findings else ""
-    log = log[max(0, log.find("=== Uncaught")) :]
+    log = log[max(0, log.find("=== Uncaught")) :].partition("SUMMARY: libFuzzer")[0]
     return Outcome(
         runs[-1] if runs else 0, *((coverage[0], coverage[-1]) if coverage else (None, None)), findings, log
     )

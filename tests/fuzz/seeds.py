@@ -7,7 +7,10 @@ import hashlib
 import itertools
 import json
 import re
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -297,6 +300,37 @@ def _packets() -> list[bytes]:
     ]
 
 
+def _presentations() -> list[bytes]:
+    header, binding = {"alg": "ES256", "typ": "dc+sd-jwt"}, {"alg": "ES256", "typ": "kb+jwt"}
+    issuer = {
+        "iss": "own",
+        "sub": "x",
+        "vct": "urn:ownerd:owner:1",
+        "exp": party.NOW + 60,
+        "_sd_alg": "sha-256",
+        "cnf": "own",
+        "_sd": "own",
+    }
+    kb = {"nonce": "n", "aud": "a", "iat": party.NOW, "sd_hash": "own"}
+    found = [["s", "email", "z@example.org"], ["t", "address", {"locality": "Town"}]]
+    return _json(
+        {"h": header, "i": issuer, "d": found, "kh": binding, "k": kb},
+        {"h": header, "i": issuer, "d": [], "kh": binding, "k": kb},
+    )
+
+
+def _wal() -> list[bytes]:
+    """A real log of one small transaction, and one that was cut."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.db"
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("pragma page_size=512")
+            database.execute("pragma journal_mode=wal")
+            database.execute("create table a (b)")
+            data = path.with_name("a.db-wal").read_bytes()
+    return [data, data[:-300]]
+
+
 def _softtoken() -> list[bytes]:
     make = b"\1" + cbor.encode({1: bytes(32), 2: {"id": "a", "name": "a"}, 3: {"id": b"1", "name": "n"}, 4: [{"alg": -7, "type": "public-key"}],
                                 6: {"hmac-secret": True}})  # fmt: skip
@@ -317,9 +351,9 @@ def _softtoken() -> list[bytes]:
 SEEDS: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "attestation": _attestations, "backup": _backups, "certificates": _certificates, "ctap": lambda: _acts(5), "dcql": lambda: _json(*_dcql()),
     "did": _dids, "encoding": _encodings, "jwe": _jwe, "jwe_header": _jwe_header, "leaf": _leaves, "link": _links, "note": _notes,
-    "opening": _openings, "packets": _packets, "piv": lambda: _acts(4), "policy": _policies, "proof": _proofs, "receipt": _receipts,
+    "opening": _openings, "packets": _packets, "piv": lambda: _acts(4), "policy": _policies, "presentation": _presentations, "proof": _proofs, "receipt": _receipts,
     "request": _request, "signed_request": _signed_request, "softtoken": _softtoken, "tlv": _tlv,
-    "transaction_data": lambda: [*_json(TERMS, [format_b64u(one) for one in _json(TERMS)])], "vcard": _vcards,
+    "transaction_data": lambda: [*_json(TERMS, [format_b64u(one) for one in _json(TERMS)])], "vcard": _vcards, "wal": _wal,
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def did_jwk(public_jwk: Mapping[str, Json]) -> str:
 
 def parse_did_jwk(did: str) -> dict[str, Json]:
     """Inverse of `did_jwk`. Raises `InvalidArgument` for every DID that it would not have written."""
-    if not did.startswith(PREFIX):
+    if not isinstance(did, str) or not did.startswith(PREFIX):
         raise InvalidArgument("not a did:jwk")
     members = require_p256_public(parse_json_object(parse_b64u(did.removeprefix(PREFIX)), max_bytes=512))
     if did_jwk(members) != did:

@@ -197,3 +197,10 @@ def test_the_response_must_be_ours_and_of_one_presentation() -> None:
             open_response(sealed({"vp_token": {"a": ["p"]}, "state": "t"}), key, state=state)
     with pytest.raises(BadPresentation, match="does not open"):
         open_response(sealed({"vp_token": {"a": ["p"]}}), new_key(), state=None)
+
+
+@pytest.mark.parametrize("issuer", [7, None, [], {}, True])
+def test_an_issuer_that_is_no_text_is_refused_and_not_stumbled_over(issuer: Json) -> None:
+    jwt = f"{format_b64u(b'{}')}.{format_b64u(json.dumps({'iss': issuer}).encode())}.AA"
+    with pytest.raises(BadPresentation):
+        _verify(f"{jwt}~{jwt}")
