@@ -203,6 +203,7 @@ class VaultDatabase:
             raise StorageError("a commit needs an entry")
         db = self._open(create=True)
         assert db is not None
+        held = self._stale_wal  # a reader was in the way before
         db.execute("BEGIN IMMEDIATE")
         try:
             if self._blank:
@@ -215,7 +216,7 @@ class VaultDatabase:
             self._roll_back(db)
             raise
         # From here on the batch is durable: nothing below may raise.
-        if self._blank or batch.erase or batch.delete:
+        if self._blank or batch.erase or batch.delete or held:
             self._blank = False
             self._truncate_wal(db)
 
@@ -224,7 +225,15 @@ class VaultDatabase:
 
         It is no part of the commit, because nobody has to wait for it; what is deleted or erased is gone on return.
         """
-        if self._stale_wal and self._db is not None:
+        if not self._stale_wal or self._db is None:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            schema.rewrite(self._db, "record")
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back(self._db)
+        if self._db is not None:
             self._truncate_wal(self._db)
 
     def _append(self, db: Database, batch: Batch) -> None:
@@ -255,10 +264,7 @@ class VaultDatabase:
             if db.execute("DELETE FROM opening WHERE seq = ?", (seq,)).rowcount != 1:
                 raise StorageError("an opening to erase is not there")
         if batch.erase:
-            # secure_delete zeroes what is deleted. But where a deletion makes SQLite merge pages, rows that move
-            # leave copies in the unused middle of a page, and a row of those that is erased later would stay.
-            # A table that only ever grew at its end, as this one is again now, has no such copies.
-            schema.rewrite_openings(db)
+            schema.rewrite(db, "opening")
 
     def _change_records(self, db: Database, batch: Batch) -> bool:
         """Delete, then put; whether sealed bytes that were there are gone now."""
@@ -276,6 +282,8 @@ class VaultDatabase:
                     "INSERT INTO record (kind, id, generation, sealed) VALUES (?, ?, ?, ?)",
                     (record.kind, record.id, record.generation, record.sealed),
                 )
+        if batch.delete:
+            schema.rewrite(db, "record")
         return replaced > 0
 
     def _roll_back(self, db: Database) -> None:

@@ -96,16 +96,21 @@ def create_schema(database: Database) -> None:
     database.execute(f"PRAGMA user_version={FORMAT}")
 
 
-def rewrite_openings(database: Database) -> None:
-    """Build the table of openings afresh, on zeroed pages, inside the caller's transaction.
+_COLUMNS: Final = {"opening": "seq, wrapped_key, ciphertext", "record": "kind, id, generation, sealed"}
 
-    Writes every opening twice; a temporary table would hold them all in memory.
+
+def rewrite(database: Database, table: str) -> None:
+    """Build a table afresh, on zeroed pages, inside the caller's transaction: ``opening`` or ``record``.
+
+    secure_delete zeroes what is deleted. But where a deletion makes SQLite merge pages, rows that move leave copies
+    in the unused middle of a page, and a row of those that is deleted later would stay there. A table that only
+    ever grew at its end has no such copies. Writes every row twice; a temporary table would hold them in memory.
     """
+    columns = _COLUMNS[table]
     for statement in (
-        "CREATE TABLE kept (seq INTEGER PRIMARY KEY, wrapped_key BLOB, ciphertext BLOB)",
-        "INSERT INTO kept SELECT seq, wrapped_key, ciphertext FROM opening ORDER BY seq",
-        "DELETE FROM opening",  # without WHERE: its pages are freed whole, and zeroed
-        "INSERT INTO opening SELECT seq, wrapped_key, ciphertext FROM kept ORDER BY seq",
+        f"CREATE TABLE kept AS SELECT {columns} FROM {table} ORDER BY rowid",  # noqa: S608 -- constants
+        f"DELETE FROM {table}",  # noqa: S608 -- without WHERE: its pages are freed whole, and zeroed
+        f"INSERT INTO {table} ({columns}) SELECT {columns} FROM kept ORDER BY rowid",  # noqa: S608
         "DROP TABLE kept",
     ):
         database.execute(statement)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.rigs.stores import make_batch
 
-from ownerd.core.ports import Batch, EntryRow
+from ownerd.core.ports import Batch, EntryRow, Record
 from ownerd.model.errors import StorageError
 from ownerd.storage.database import VaultDatabase
 from ownerd.storage.store import SqliteStore
@@ -63,6 +63,40 @@ async def _erase_in_rounds(path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", [4, 7, 14, 35])
 def test_no_page_keeps_a_copy_of_what_moved_and_was_erased_later(store_path: Path, seed: int) -> None:
     asyncio.run(_erase_in_rounds(store_path, seed))
+
+
+async def _change_in_rounds(path: Path, seed: int, rounds: int) -> None:
+    """Records come, change their size and go; what was there before is nowhere."""
+    dice = random.Random(seed)
+    store = SqliteStore.open(path)
+    versions = {f"r{n}": 0 for n in range(150)}
+
+    def record(name: str) -> Record:
+        text = f"<{name}/{versions[name]}>".encode()
+        return Record("k", name, 1, text + bytes(dice.choice([40, 200, 700, 1500, 3500])))
+
+    await store.commit(make_batch(0, put=tuple(record(name) for name in versions)))
+    gone: set[str] = set()
+    for size in range(1, rounds + 1):
+        changed = dice.sample(sorted(versions), min(len(versions), dice.choice([1, 3, 15, 30])))
+        deleted = [name for name in changed if dice.random() < 0.5]
+        gone |= {f"<{name}/{versions[name]}>" for name in changed}
+        for name in changed:
+            versions[name] += 1
+        put = tuple(record(name) for name in changed if name not in deleted)
+        for name in deleted:
+            del versions[name]
+        await store.commit(make_batch(size, put=put, delete=tuple(("k", name) for name in deleted)))
+        await store.checkpoint()  # what follows a commit comes before whatever is asked next
+        data = raw(path)
+        assert [one for one in sorted(gone) if one.encode() in data] == [], f"left in round {size}"
+    assert {one.id for one in await store.records()} == set(versions)
+    await store.close()
+
+
+@pytest.mark.parametrize(("seed", "rounds"), [(20, 3), (34, 6), (16, 7)])
+def test_no_page_keeps_a_record_of_before(store_path: Path, seed: int, rounds: int) -> None:
+    asyncio.run(_change_in_rounds(store_path, seed, rounds))
 
 
 def test_an_opening_that_is_not_there_is_not_erased_and_nothing_else_happens(store_path: Path) -> None:
