@@ -3,6 +3,7 @@
 ::
 
     idle_seconds = 900        # lock after this time without use; 30 to 28800
+    locked_seconds = 60       # end after this time locked, uncalled and with nothing waiting; 10 to 28800
     pinentry = "pinentry-qt"  # program name or absolute path
     lock_on_removal = true    # lock when the token that opened the vault is taken out
     pkcs11_modules = ["/usr/lib/softhsm/libsofthsm2.so"]  # code that runs in the daemon; absolute paths
@@ -11,16 +12,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ownerd.model.errors import ConfigError
 
 MIN_IDLE_SECONDS: Final = 30
 MAX_IDLE_SECONDS: Final = 8 * 3600
 IDLE_SECONDS: Final = 900
+MIN_LOCKED_SECONDS: Final = 10
+LOCKED_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Config:
     lock_on_removal: bool = True
     pkcs11_modules: tuple[str, ...] = ()
     web_allow_private: bool = False  # ownerctl's; here so that every key is in one table
+    locked_seconds: int = LOCKED_SECONDS
 
 
 def read_config(path: Path) -> Config:
@@ -42,19 +45,19 @@ def read_config(path: Path) -> Config:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config.toml cannot be read") from error
+    import tomllib
+
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config.toml is not TOML: {error}") from error
-    known = {"idle_seconds", "lock_on_removal", "pinentry", "pkcs11_modules", "web_allow_private"}
-    unknown = sorted(given.keys() - known)
+    unknown = sorted(given.keys() - {one.name for one in fields(Config)})
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
-    idle_seconds = given.get("idle_seconds", IDLE_SECONDS)
+    idle_seconds = _seconds(given, "idle_seconds", IDLE_SECONDS, MIN_IDLE_SECONDS)
+    locked_seconds = _seconds(given, "locked_seconds", LOCKED_SECONDS, MIN_LOCKED_SECONDS)
     pinentry = given.get("pinentry")
     lock_on_removal = given.get("lock_on_removal", True)
-    if type(idle_seconds) is not int or not MIN_IDLE_SECONDS <= idle_seconds <= MAX_IDLE_SECONDS:
-        raise ConfigError(f"idle_seconds is not a number from {MIN_IDLE_SECONDS} to {MAX_IDLE_SECONDS}")
     if pinentry is not None and not isinstance(pinentry, str):
         raise ConfigError("pinentry is not text")
     if not isinstance(lock_on_removal, bool):
@@ -67,4 +70,11 @@ def read_config(path: Path) -> Config:
         raise ConfigError("pkcs11_modules is not a list of texts")
     if any(not Path(one).is_absolute() for one in modules):
         raise ConfigError("a path of pkcs11_modules is not absolute")
-    return Config(idle_seconds, pinentry, lock_on_removal, tuple(modules), web_allow_private)
+    return Config(idle_seconds, pinentry, lock_on_removal, tuple(modules), web_allow_private, locked_seconds)
+
+
+def _seconds(given: dict[str, Any], key: str, usual: int, least: int) -> int:
+    value = given.get(key, usual)
+    if type(value) is not int or not least <= value <= MAX_IDLE_SECONDS:
+        raise ConfigError(f"{key} is not a number from {least} to {MAX_IDLE_SECONDS}")
+    return value

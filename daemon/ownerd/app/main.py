@@ -1,8 +1,8 @@
 """``ownerd``: the daemon. Wires every layer together and owns the life of the process.
 
 Start: harden, read the configuration, load the ledger's tail, take the bus name; the vault is locked.
-End: on lock, SIGTERM, SIGINT or a lost bus, everything in flight fails by name and is recorded, then the
-process exits. The next call on the bus starts a fresh one.
+End: on lock, SIGTERM, SIGINT, a lost bus, or locked and of no use to anybody (`ownerd.app.ending`), everything in
+flight fails by name and is recorded, then the process exits. The next call on the bus starts a fresh one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
+    from ownerd.app.manager import Manager
     from ownerd.bus.service import BusService
     from ownerd.core.agent import Agent
     from ownerd.core.ports import TokenPort
@@ -57,6 +59,7 @@ def main() -> None:
         "--config", type=Path, help="configuration file (default: in $XDG_CONFIG_HOME/ownerd)"
     )
     parser.add_argument("--idle-seconds", type=int, help="lock after this time without use")
+    parser.add_argument("--locked-seconds", type=int, help="end after this time locked and uncalled")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--version", action="store_true", help="print the version and end")
     arguments = parser.parse_args()
@@ -72,7 +75,7 @@ def main() -> None:
     try:
         harden_process()
         config = read_config(arguments.config or paths.config_dir() / "config.toml")
-        sys.exit(asyncio.run(run(config, arguments.idle_seconds)))
+        sys.exit(asyncio.run(run(_overridden(config, arguments))))
     except OwnerdError as error:
         logger.error("%s", error)  # noqa: TRY400 -- the sentence is the message; a traceback helps nobody
         if error.hint:
@@ -80,6 +83,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _overridden(config: Config, arguments: argparse.Namespace) -> Config:
+    given = {name: getattr(arguments, name) for name in ("idle_seconds", "locked_seconds")}
+    return replace(config, **{name: value for name, value in given.items() if value})
 
 
 def _anchors() -> Sequence[Certificate]:
@@ -108,15 +116,16 @@ def _piv_tokens() -> TokenPort:
     return PivTokens(key_check=key_check)
 
 
-async def run(config: Config, idle_seconds: int | None) -> int:
+async def run(config: Config) -> int:
     """Serve until locked; returns the exit code. Raises `OwnerdError` when it cannot start."""
+    from ownerd.app.ending import LastingBudget, end_when_idle
+    from ownerd.app.manager import Manager
     from ownerd.app.notebook import RuntimeNotebook
     from ownerd.bus.logind import LoginWatch
     from ownerd.bus.notifications import BusNotifications
     from ownerd.bus.service import BusService as Service
     from ownerd.core.agent import Agent as Core
     from ownerd.core.bargaining import Negotiations
-    from ownerd.core.budget import Budget
     from ownerd.core.desk import Desk
     from ownerd.core.seal import key_check
     from ownerd.core.session import Session as CoreSession
@@ -130,6 +139,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     from ownerd.tokens.all_tokens import AllTokens
     from ownerd.tokens.later import later
 
+    manager = Manager()
     secure_directory(paths.runtime_dir())
     # Before anything is written: a second daemon must not replace the first one's key and then fail.
     lock = lock_file(paths.runtime_dir() / "ownerd.lock")
@@ -146,6 +156,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         ports["pkcs11"] = Pkcs11Tokens(config.pkcs11_modules, key_check=key_check)
     tokens = AllTokens(ports)
     store = SqliteStore.open(paths.database_path())
+    budget = LastingBudget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json"))
     session = CoreSession(
         store=store,
         backups=BackupFiles(store, paths.database_path()),
@@ -157,7 +168,7 @@ async def run(config: Config, idle_seconds: int | None) -> int:
         attesters=_attesters,
         heads=HeadFiles(),
         negotiations=Negotiations(clock),
-        budget=Budget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json")),
+        budget=budget,
     )
     ended = asyncio.Event()
     agent = Core(session, ended.set)
@@ -166,17 +177,20 @@ async def run(config: Config, idle_seconds: int | None) -> int:
     service = Service(agent)
     await service.start()
     logger.info("ready, locked")
+    manager.tell("locked")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.lock, "ended")
     watchers = [
-        asyncio.ensure_future(_lock_when_idle(agent, idle_seconds or config.idle_seconds)),
+        asyncio.ensure_future(end_when_idle(agent, service, budget, **_limits(config))),
+        asyncio.ensure_future(_tell_unlocked(session, manager)),
         asyncio.ensure_future(_lock_when_alone(agent, service)),
         asyncio.ensure_future(LoginWatch(lambda reason: _lock_with_system(agent, reason)).run()),
     ]
     if config.lock_on_removal:
         watchers.append(asyncio.ensure_future(_lock_when_removed(agent, session, tokens)))
     await ended.wait()
+    manager.tell("locked, ending", ending=True)
     for watcher in watchers:
         watcher.cancel()
     # All of ours goes before the name does: whoever is started next writes these anew.
@@ -197,13 +211,13 @@ def _lock_with_system(agent: Agent, reason: str) -> bool:
     return True
 
 
-async def _lock_when_idle(agent: Agent, idle_seconds: int) -> None:
-    while True:
-        left = idle_seconds - agent.idle_seconds
-        if left <= 0:
-            agent.lock("idle")
-            return
-        await asyncio.sleep(min(left, 5.0) + 0.01)
+def _limits(config: Config) -> dict[str, int]:
+    return {"idle_seconds": config.idle_seconds, "locked_seconds": config.locked_seconds}
+
+
+async def _tell_unlocked(session: Session, manager: Manager) -> None:
+    await session.unlocked.wait()
+    manager.tell("unlocked")
 
 
 async def _lock_when_removed(agent: Agent, session: Session, tokens: Watched) -> None:

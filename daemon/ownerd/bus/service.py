@@ -7,6 +7,7 @@ its sender; what exported methods raise passes `ownerd.bus.guard`.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,8 @@ class BusService:
         self._bus: MessageBus | None = None
         self._requests: RequestTable | None = None
         self._watch = Watch(agent)
+        self._callers: set[str] = set()
+        self._last_call = time.monotonic()
 
     async def start(self, bus_address: str | None = None) -> None:
         """Connect, export and take the name, in this order, so that the first caller finds everything.
@@ -114,6 +117,21 @@ class BusService:
         if self._bus is not None:
             await wait_bus_closed(self._bus)
 
+    @property
+    def quiet_seconds(self) -> float:
+        """Seconds since the last method call, or since the start."""
+        return time.monotonic() - self._last_call
+
+    @property
+    def has_callers(self) -> bool:
+        """Whether a connection that has called is still on the bus."""
+        return bool(self._callers)
+
+    @property
+    def has_lender(self) -> bool:
+        """Whether somebody lends a terminal to prompts."""
+        return self._watch.is_lent
+
     # -- every message --
 
     def _receive(self, message: Message) -> Message | bool | None:
@@ -140,6 +158,8 @@ class BusService:
             return None
         if message.message_type is not MessageType.METHOD_CALL:
             return None
+        self._callers.add(sender)
+        self._last_call = time.monotonic()
         if message.interface is None:
             # Optional in D-Bus, but Owner1 has two methods called List: nothing is guessed.
             return _error(message, ErrorType.UNKNOWN_INTERFACE.value, "the interface is missing")
@@ -149,6 +169,8 @@ class BusService:
         if message.sender != BUS_DAEMON or message.member != "NameOwnerChanged":
             return
         name, _, new_owner = message.body
+        if not new_owner:
+            self._callers.discard(name)
         if not new_owner and self._requests is not None:
             self._requests.drop_caller(name)
             self._watch.end(name)

@@ -14,6 +14,11 @@ class Watch:
         self._agent = agent
         self._holder: str | None = None
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether somebody lends."""
+        return self._holder is not None
+
     def begin(self, bus_name: str, terminal: Terminal) -> None:
         """Lend ``terminal``; the same caller may lend another. Raises `Busy` while somebody else lends."""
         if self._holder not in (None, bus_name):

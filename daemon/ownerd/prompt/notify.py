@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import logging
 from typing import Final, Protocol
 
@@ -46,7 +45,7 @@ class DesktopNotifications:
         summary = f"Touch {_plain(token_name)}" if token_name else "ownerd"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._send_seconds):
-                await self._try_notify(summary, html.escape(_plain(reason), quote=False))
+                await self._try_notify(summary, _escape(_plain(reason)))
 
     async def touch_done(self) -> None:
         """Withdraw it. Never raises, but for cancellation."""
@@ -69,3 +68,9 @@ class DesktopNotifications:
 
 def _plain(text: str) -> str:
     return show_plain(shorten(text, _MAX_TEXT))
+
+
+def _escape(text: str) -> str:
+    import html  # brings a table of all entities, which no start needs
+
+    return html.escape(text, quote=False)
