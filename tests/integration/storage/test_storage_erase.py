@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sqlite3
 from pathlib import Path
@@ -20,11 +21,13 @@ from ownerd.storage.database import VaultDatabase
 from ownerd.storage.store import SqliteStore
 
 CONTEXT = multiprocessing.get_context("forkserver")
+SIGN = b"\xfeCNRY"
 MARK = 12
+ANY = re.compile(re.escape(SIGN) + b".{%d}" % (MARK - len(SIGN)), re.DOTALL)
 
 
 def canary(seq: int) -> bytes:
-    return hashlib.sha256(b"canary %d" % seq).digest()[:MARK]
+    return SIGN + hashlib.sha256(b"canary %d" % seq).digest()[: MARK - len(SIGN)]
 
 
 def entry(seq: int, size: int) -> EntryRow:
@@ -37,8 +40,8 @@ def raw(path: Path) -> bytes:
 
 
 def left(path: Path, gone: set[int]) -> list[int]:
-    data = raw(path)
-    return [seq for seq in sorted(gone) if canary(seq) in data]
+    found = set(ANY.findall(raw(path)))
+    return [seq for seq in sorted(gone) if canary(seq) in found]
 
 
 async def _erase_in_rounds(path: Path, seed: int) -> None:
