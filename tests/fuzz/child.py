@@ -1,7 +1,11 @@
-"""One target under atheris: ``python -m tests.fuzz.child TARGET LIBFUZZER-ARGUMENTS…``; `tests.fuzz.main` starts it."""
+"""One target under atheris: ``python -m tests.fuzz.child TARGET LIBFUZZER-ARGUMENTS…``; `tests.fuzz.main` starts it.
+
+``FUZZ_SELF`` is a program that does the same: libFuzzer starts itself anew when it merges.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from typing import Final
@@ -41,5 +45,5 @@ def _judge(data: bytes) -> None:
 
 if __name__ == "__main__":
     judge(target, b"")  # what is made once and kept is made now, and counts for nothing below
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], _judge, custom_mutator=_mutate)
+    atheris.Setup([os.environ.get("FUZZ_SELF", sys.argv[0]), *sys.argv[2:]], _judge, custom_mutator=_mutate)
     atheris.Fuzz()

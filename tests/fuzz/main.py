@@ -13,6 +13,7 @@ import importlib.util
 import os
 import random
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from tests.fuzz.target import CORPUS, HERE, corpus_of, judge, load_target, targe
 ROOM: Final = HERE.parents[1] / ".fuzz"
 MAX_MEGABYTES: Final = 1024
 UNIT_SECONDS: Final = 20
-KEPT_BYTES: Final = 5 * 1024  # of a target, beside its seeds and findings
+KEPT_BYTES: Final = 3 * 1024  # of a target, beside its seeds and findings
 KEPT_INPUT_BYTES: Final = 1024
 _COVERAGE = re.compile(rb"^#\d+\s+(INITED|NEW|REDUCE|RELOAD|pulse|DONE)\s+cov: (\d+) ft: (\d+)", re.MULTILINE)
 _RUNS = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)|^#(\d+)\s", re.MULTILINE)
@@ -79,8 +80,17 @@ def fuzz_guided(name: str, seconds: int) -> Outcome:
 
 
 def _child(name: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "tests.fuzz.child", name, *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    command = [sys.executable, "-m", "tests.fuzz.child", name]
+    again = _folder("again", name) / "again"
+    again.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    again.chmod(0o700)
+    return subprocess.run(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "FUZZ_SELF": str(again)},
+        check=False,
+    )
 
 
 def fuzz_plain(name: str, seconds: int, seed: int) -> Outcome:
@@ -151,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep", action="store_true", help="afterwards take the best inputs into tests/fuzz/corpus"
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     unknown = set(given.targets) - set(target_names())
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
