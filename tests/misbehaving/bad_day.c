@@ -26,10 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOTHING = 0, KILL = -1, SHORT = -2 };
+enum { NOTHING = 0, KILL = -1, SHORT = -2, HALF = -3 };
 
 struct page {
-	int32_t what;     /* NOTHING, KILL, SHORT (half is written, then no space is left), or an errno */
+	int32_t what;     /* NOTHING, KILL, HALF (is written), SHORT (half, and then no space is left), or an errno */
 	int32_t at;       /* which counted call, from 1 */
 	int32_t lasting;  /* and all that follow */
 	int32_t seen, hit;
@@ -153,18 +153,20 @@ static int path_call(char kind, const char *path)
 	do {                              \
 		int wrong_ = (code);      \
 		if (wrong_) {             \
-			errno = wrong_ == SHORT ? ENOSPC : wrong_; \
+			errno = wrong_ < 0 ? ENOSPC : wrong_; \
 			return value;     \
 		}                         \
 	} while (0)
 
-/* Half of it, and from then on the disk is full. */
+/* Half of it, and with SHORT the disk is full from then on. */
 static int half(int wrong, size_t *size)
 {
-	if (wrong != SHORT)
+	if (wrong != SHORT && wrong != HALF)
 		return 0;
-	page->what = ENOSPC;
-	page->lasting = 1;
+	if (wrong == SHORT) {
+		page->what = ENOSPC;
+		page->lasting = 1;
+	}
 	*size /= 2;
 	return *size > 0;
 }

@@ -33,7 +33,7 @@ from ownerd.dbuslib import close_bus, connect_bus
 from ownerd.ledger.entry import Leaf, parse_leaf
 from ownerd.ledger.verify import verify_ledger
 
-KILL, SHORT = -1, -2
+KILL, SHORT, HALF = -1, -2, -3
 HOST = "bookshop.example"
 CLAIM = "given_name"
 GRANT = {"grant_days": 30, "grant_count": 100_000, "grant_per_hour": 3600}

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
-from tests.rigs.bad_days import SHORT, BadWorld
+from tests.rigs.bad_days import HALF, SHORT, BadWorld
 
 from ownerd.ledger.entry import Leaf
 from ownerd.model.errors import StorageError
@@ -143,6 +143,18 @@ def test_a_disclosure_leaves_only_when_it_is_on_the_disk(
         await _ready(bad_world)
         await bad_world.grant()
         assert await Trial(bad_world, fault, Kind.DISCLOSURE, long).every_write(disclose)
+
+    asyncio.run(story())
+
+
+def test_a_write_that_takes_only_half_is_gone_on_with(bad_world: BadWorld, long: bool) -> None:
+    async def change() -> None:
+        await bad_world.set("nickname", "Countess")
+
+    async def story() -> None:
+        await _ready(bad_world)
+        trial = Trial(bad_world, Fault(HALF, "w"), Kind.OWNER_CHANGE, long)
+        assert await trial.every_write(change) == []
 
     asyncio.run(story())
 
