@@ -41,7 +41,7 @@ def measure(home: Path, rounds: int, *, repeats: bool) -> dict[str, float]:
     provider = Provider()
     ca = home / "bench-ca.pem"
     ca.write_bytes(provider.ca.certificate.public_bytes(Encoding.PEM))
-    batch, serial = _batch(provider, repeats=repeats), count()
+    batch, serial = made_batch(provider, repeats=repeats), count()
     database, signatures = BareDatabase(home / "floor.db"), BareSignatures()
     daemon = subprocess.Popen(
         [sys.executable, "-m", "bench.bus_daemon", str(ca), *(["grant"] if repeats else [])],
@@ -61,8 +61,8 @@ def measure(home: Path, rounds: int, *, repeats: bool) -> dict[str, float]:
                 return runner.run(timed_async(lambda: client.present(text, {}, Silent())))
 
             def floor() -> float:
-                moved = _moved(batch, next(serial))
-                return timed(lambda: (crypto(bytes(PRESENTATION_BYTES)), database.commit(moved)))
+                rows = moved(batch, next(serial))
+                return timed(lambda: (crypto(bytes(PRESENTATION_BYTES)), database.commit(rows)))
 
             def round_trip() -> float:
                 return runner.run(timed_async(client.session_key))
@@ -95,7 +95,7 @@ async def _connect() -> Client:
     return client
 
 
-def _batch(provider: Provider, *, repeats: bool) -> Batch:
+def made_batch(provider: Provider, *, repeats: bool) -> Batch:
     """What a disclosure to a known provider commits."""
     with bench(provider=provider) as made:
         if repeats:
@@ -105,7 +105,7 @@ def _batch(provider: Provider, *, repeats: bool) -> Batch:
         return made.store.last
 
 
-def _moved(batch: Batch, seq: int) -> Batch:
+def moved(batch: Batch, seq: int) -> Batch:
     """The same rows under numbers that are not taken."""
     assert batch.checkpoint is not None
     entries = tuple(replace(row, seq=seq) for row in batch.entries)

@@ -40,6 +40,16 @@ GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
     "negotiation": ("bench.negotiation", ("negotiate-50", "negotiate-rules", "request-50")),
+    "whole": (
+        "bench.whole",
+        tuple(
+            f"{row}-{library}"
+            for library in ("next", "fast")
+            for row in ("whole", "whole-unlock", "memory-locked", "memory-unlocked")
+        ),
+    ),
+    "cold": ("bench.cold", ("cold-next", "cold-fast")),
+    "beside": ("bench.beside", ("beside-ssh-agent", "beside-gpg-agent", "beside-secret-service")),
     "start": ("bench.startup", ("start-daemon", "memory-daemon", "start-help")),
 }
 
