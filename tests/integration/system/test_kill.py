@@ -59,6 +59,14 @@ class Runs:
         self.world.start()
         await self.world.unlock()
 
+    async def settle(self) -> None:
+        """Wait until nothing goes on: after unlock the head on the token is renewed."""
+        self.world.day.choose(0, SEEN, 1 << 30)
+        seen = -1
+        while seen != len(self.world.day.calls):
+            seen = len(self.world.day.calls)
+            await asyncio.sleep(0.05)
+
     async def touched(self, *, willing: bool = True) -> Got:
         """One disclosure that needs approval and touch, or is refused."""
         self.world.person.willing = willing
@@ -71,19 +79,26 @@ class Runs:
             return []
         return [(asked, results)]
 
-    async def crowd(self, seconds: float) -> Got:
-        """Two apps with a grant, and one unsigned that needs a touch each time, for as long as they are served."""
+    async def crowd(self, seconds: float, at: int | None) -> Got:
+        """Two apps with a grant and one unsigned that needs touches, until time is up or the ``at``-th call comes."""
         self.world.person.willing = True
         got: Got = []
 
+        ready = asyncio.Barrier(4)
+
         async def app(*, signed: bool) -> None:
             async with self.world.client() as made:
+                asked = self.world.request(signed=signed)
+                await ready.wait()
                 while True:
-                    asked = self.world.request(signed=signed)
                     got.append((asked, await self.world.present(asked, made)))
+                    asked = self.world.request(signed=signed)
 
         kinds = (True, True, False)
         apps = [asyncio.ensure_future(app(signed=signed)) for signed in kinds]
+        await ready.wait()
+        if at is not None:
+            self.world.day.choose(KILL, SEEN, at)
         await asyncio.sleep(seconds)
         self.world.kill()
         for one in apps:
@@ -113,14 +128,14 @@ async def _trace(runs: Runs) -> list[str]:
     return runs.world.day.calls
 
 
-def _positions(calls: list[str], count: int, dice: random.Random) -> list[int]:
-    """Calls to be killed at: the first one of every step, the first that follows the answer, and some more."""
+def _positions(calls: list[str], count: int, dice: random.Random) -> tuple[list[int], list[int]]:
+    """Calls to be killed at: the first one of every step and the first that follows the answer; and some more."""
     first = {calls.index(call) + 1 for call in STEPS.values()}
     answered = calls.index(STEPS[11])
     first.add(answered + 2 + calls[answered + 1 :].index(STEPS[10]))
     first.add(calls.index("s ownerd.db-wal") + 1)
     rest = [at for at in range(1, len(calls) + 2) if at not in first]
-    return sorted(first) + dice.sample(rest, count - len(first))
+    return sorted(first), dice.sample(rest, count - len(first))
 
 
 @pytest.mark.timeout(900)
@@ -128,22 +143,26 @@ def _positions(calls: list[str], count: int, dice: random.Random) -> list[int]:
 def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, chunk: int) -> None:
     dice = random.Random(chunk)
     runs = Runs(bad_world)
+    hit: set[str] = set()
 
     async def story() -> None:
         await runs.begin()
         calls = await _trace(runs)
         bad_world.kill()
-        for number, at in enumerate(_positions(calls, RUNS // 2, dice)):
+        steps, others = _positions(calls, RUNS // 2, dice)
+        for number, at in enumerate(steps + others):
             await runs.open()
+            await runs.settle()
             bad_world.day.choose(KILL, SEEN, at)
-            got = await runs.touched(willing=number % 6 != 5)
+            # Step 12: a few are refused.
+            got = await runs.touched(willing=number < len(steps) or number % 3 != 0)
             bad_world.kill()
+            hit.update(bad_world.day.calls[-1:])
             runs.check(got)
         for _ in range(RUNS // 2):
             await runs.open()
-            if dice.random() < 0.5:
-                bad_world.day.choose(KILL, SEEN, dice.randrange(1, 150))
-            runs.check(await runs.crowd(dice.uniform(0, 0.25)))
+            at = dice.randrange(1, 150) if dice.random() < 0.5 else None
+            runs.check(await runs.crowd(dice.uniform(0, 0.3), at))
         await runs.open()
         async with bad_world.client() as tool:
             (status,) = await tool.owner_call("Agent", "Status")
@@ -151,6 +170,7 @@ def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, ch
         assert status["claims"] == 2
 
     asyncio.run(story())
+    assert set(STEPS.values()) <= hit, "each numbered step was killed at"
     assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
     recorded = sum(leaf.core.kind is Kind.DISCLOSURE for leaf in runs.before)
     # Each run may have killed what was recorded and not yet released, of three apps at most; no more than that.
