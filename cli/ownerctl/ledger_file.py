@@ -80,9 +80,11 @@ class LedgerFile:
         statement = "SELECT seq, leaf FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
         return [data for _, data in self._pairs(statement, (start, end))]
 
-    def newest_checkpoint(self) -> tuple[int, bytes] | None:
-        """Return the checkpoint of the largest size; None: there is none."""
-        return next(self._pairs("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1"), None)
+    def newest_checkpoint(self, size: int | None = None) -> tuple[int, bytes] | None:
+        """Return the checkpoint of the largest size, of those up to ``size`` where it is given; None: there is none."""
+        where, parameters = ("", ()) if size is None else ("WHERE size <= ?", (size,))
+        statement = f"SELECT size, note FROM checkpoint {where} ORDER BY size DESC LIMIT 1"  # noqa: S608 -- own text
+        return next(self._pairs(statement, parameters), None)
 
     def _pairs(self, statement: str, parameters: tuple[int, ...] = ()) -> Iterator[tuple[int, bytes]]:
         return chain.from_iterable(self._lists(statement, parameters))

@@ -132,10 +132,10 @@ def verify(
         if kept or against is not None:
             raise UsageTrouble("--quick compares with no other head or copy")
         return _quickly(path, key, output)
+    file, erasures = database(path), Erasures()
     if against is not None:
-        kept.append(_newest_note(against))
-    erasures = Erasures()
-    report = _verified(database(path), key, kept, erasures)
+        kept += _notes_of(against, file)
+    report = _verified(file, key, kept, erasures)
     if output.json:
         render.emit_json({**report_json(report), "erasures": erasures.rows})
     else:
@@ -170,16 +170,21 @@ def _verified(path: Path, key: str | None, heads: list[bytes], erasures: Erasure
     return replace(report, findings=(*beside, *report.findings))
 
 
-def _newest_note(path: str) -> bytes:
-    """The newest checkpoint of another copy. Raises `NothingThere`."""
+def _notes_of(against: str, file: Path) -> list[bytes]:
+    """The newest checkpoint of another copy, and its newest that signs no more than ``file`` has.
+
+    The second tells a fork that went on longer over there from a later day of this log. Raises `NothingThere`.
+    """
     from ownerctl.errors import NothingThere
     from ownerctl.ledger_file import open_ledger
 
-    with open_ledger(database(path)) as other:
+    with open_ledger(database(against)) as other:
         newest = other.newest_checkpoint()
-    if newest is None:
-        raise NothingThere("the other copy has no checkpoint")
-    return newest[1]
+        if newest is None:
+            raise NothingThere("the other copy has no checkpoint")
+        with open_ledger(file) as mine:
+            shared = other.newest_checkpoint(mine.count())
+    return [newest[1]] if shared in (None, newest) else [shared[1], newest[1]]
 
 
 def _quickly(path: str | None, key: str | None, output: Output) -> int:
