@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from demo.stage import Stage
@@ -16,7 +17,8 @@ from tests.rigs.system import World
 from ownerctl.client import Client
 from ownerd.dbuslib import close_bus, connect_bus
 
-SOON = 15.0
+SOON = 20.0
+LOOKED_AGAIN = 10.0  # longer than any limit here, and the five seconds after which the daemon looks again
 # What the process has loaded when it ends, after all that it did; more than it had when it answered.
 LOADED = """
 import sys, atexit, json
@@ -61,19 +63,39 @@ def test_its_end_leaves_no_entry(world: World):
     assert world.verify()["entries"] == before
 
 
-def test_what_waits_for_an_unlock_keeps_it_alive(world: World):
+@pytest.fixture
+def asked(world: World) -> Iterator[tuple[World, subprocess.Popen[str]]]:
+    """Set up, locked, and a request of the bookshop waits."""
     world.set_up()
     world.make_shop()
     world.stage.tool("lock").wait()
     assert world.daemon.wait() == 0
-    world.daemon = world.stage.start_daemon("--locked-seconds", "1", "--idle-seconds", "1")
+    world.daemon = world.stage.start_daemon("--locked-seconds", "4", "--idle-seconds", "4")
     app = world.ask()
-    until(lambda: bool(world.tool_json("pending")))
-    time.sleep(8)  # longer than it takes to look twice
+    # Looking is calling, so that it lives until something waits.
+    until(lambda: bool(world.tool_json("pending")["requests"]))
+    yield world, app
+    app.kill()
+    app.communicate()
+
+
+def test_what_waits_for_an_unlock_keeps_it_alive(asked: tuple[World, subprocess.Popen[str]]):
+    world, app = asked
+    time.sleep(LOOKED_AGAIN)
     assert runs(world)
     app.kill()
     app.communicate()
     assert world.daemon.wait(SOON) == 0
+
+
+def test_a_refusal_keeps_it_alive_so_that_the_pause_is_kept(asked: tuple[World, subprocess.Popen[str]]):
+    world, app = asked
+    (waiting,) = world.tool_json("pending")["requests"]
+    assert world.stage.tool("refuse", waiting["id"]).wait() == 0
+    app.communicate()
+    assert app.returncode == 3
+    time.sleep(LOOKED_AGAIN)
+    assert runs(world)
 
 
 def test_a_caller_that_is_still_there_keeps_it_alive(brief: World):
@@ -81,7 +103,7 @@ def test_a_caller_that_is_still_there_keeps_it_alive(brief: World):
         bus = await connect_bus(brief.stage.env["DBUS_SESSION_BUS_ADDRESS"])
         client = Client(bus)
         await client.session_key()
-        await asyncio.sleep(6)
+        await asyncio.sleep(LOOKED_AGAIN)
         await client.session_key()  # of the same daemon: its connection is looked up once
         await close_bus(bus)
 
