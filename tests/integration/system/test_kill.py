@@ -79,8 +79,8 @@ class Runs:
             return []
         return [(asked, results)]
 
-    async def crowd(self, seconds: float, at: int | None) -> Got:
-        """Two apps with a grant and one unsigned that needs touches, until time is up or the ``at``-th call comes."""
+    async def crowd(self, answers: int, seconds: float, at: int | None) -> Got:
+        """Two apps with a grant and one unsigned that needs touches: killed ``seconds`` after so many answers, or at a call."""
         self.world.person.willing = True
         got: Got = []
 
@@ -99,6 +99,10 @@ class Runs:
         await ready.wait()
         if at is not None:
             self.world.day.choose(KILL, SEEN, at)
+        assert self.world.daemon is not None
+        async with asyncio.timeout(30):
+            while len(got) < answers and self.world.daemon.process.poll() is None:
+                await asyncio.sleep(0.001)
         await asyncio.sleep(seconds)
         self.world.kill()
         for one in apps:
@@ -162,7 +166,7 @@ def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, ch
         for _ in range(RUNS // 2):
             await runs.open()
             at = dice.randrange(1, 150) if dice.random() < 0.5 else None
-            runs.check(await runs.crowd(dice.uniform(0, 0.3), at))
+            runs.check(await runs.crowd(dice.randrange(5), dice.uniform(0, 0.05), at))
         await runs.open()
         async with bad_world.client() as tool:
             (status,) = await tool.owner_call("Agent", "Status")
@@ -170,7 +174,8 @@ def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, ch
         assert status["claims"] == 2
 
     asyncio.run(story())
-    assert set(STEPS.values()) <= hit, "each numbered step was killed at"
+    # The caller is looked up while the handle is on its way to it: either may come first.
+    assert set(STEPS.values()) - hit <= {STEPS[1]}, "each numbered step was killed at"
     assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
     recorded = sum(leaf.core.kind is Kind.DISCLOSURE for leaf in runs.before)
     # Each run may have killed what was recorded and not yet released, of three apps at most; no more than that.
