@@ -42,8 +42,9 @@ def until(reached: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def brief(stage: Stage) -> World:
-    """A daemon that ends after a second locked, before anything is set up."""
-    return World(stage, stage.start_daemon("--locked-seconds", "1"), stage.start_token())
+    """A daemon that ends after three seconds locked; nothing is set up, and there is no token."""
+    daemon = stage.start_daemon("--locked-seconds", "3")
+    return World(stage, daemon, daemon)
 
 
 def test_a_locked_daemon_that_nobody_calls_ends_and_the_next_call_starts_one(brief: World):
@@ -105,6 +106,7 @@ def test_a_caller_that_is_still_there_keeps_it_alive(brief: World):
         await client.session_key()
         await asyncio.sleep(LOOKED_AGAIN)
         await client.session_key()  # of the same daemon: its connection is looked up once
+        assert runs(brief)
         await close_bus(bus)
 
     asyncio.run(stay())
