@@ -33,7 +33,10 @@ def anchor() -> None:
 @click.command(epilog=examples("ownerctl ledger anchors"))
 @output_options
 def anchors(output: Output) -> int:
-    """List where heads are kept, and what is found there now; looking takes a touch."""
+    """List where heads are kept, and what is found there.
+
+    Looking takes a touch.
+    """
     from ownerctl.owner import converse, members
 
     rows = members(
@@ -99,7 +102,10 @@ def add_file(path: str, output: Output) -> None:
 @click.argument("vkey", metavar="VKEY")
 @output_options
 def add_witness(vkey: str, output: Output) -> None:
-    """Trust the cosignatures of another device, whose ownerctl witness key printed VKEY."""
+    """Trust the cosignatures of another device.
+
+    VKEY is what ownerctl witness key printed there.
+    """
     _add("witness", vkey, output)
 
 
@@ -147,7 +153,10 @@ def update(anchor_id: str | None, token: str | None, output: Output) -> None:
 @click.argument("path", type=click.Path())
 @output_options
 def import_note(path: str, output: Output) -> None:
-    """Take in a note that a witness cosigned; it is held against the ledger now and at each unlock."""
+    """Take in a note that a witness cosigned.
+
+    It is held against the ledger now and at each unlock.
+    """
     from ownerctl.errors import FileTrouble
     from ownerctl.owner import converse
 

@@ -30,7 +30,10 @@ _OTHER_KEY = "if the ledger's keys were renewed, give the new verifier key with 
 
 @click.group()
 def witness() -> None:
-    """Be the witness of a ledger on another device: cosign its heads, and never an older or another history."""
+    """On another device: cosign the heads of a ledger that only grew.
+
+    Never an older head, and never one of another history.
+    """
 
 
 @witness.command(epilog=examples("ownerctl witness init --name phone/witness"))
@@ -52,7 +55,10 @@ def init(name: str | None, directory: Path | None, output: Output) -> None:
 @_dir_option
 @output_options
 def key(directory: Path | None, output: Output) -> None:
-    """Print the witness's verifier key, for ownerctl ledger anchor add witness."""
+    """Print the witness's verifier key.
+
+    It is what ownerctl ledger anchor add witness takes.
+    """
     from ownerctl.witness_state import WitnessState
 
     _show_key(WitnessState(directory).signer().public, output)
@@ -81,9 +87,9 @@ def _show_key(public: WitnessKey, output: Output) -> None:
 @_dir_option
 @output_options
 def sign(path: str, log: str | None, directory: Path | None, output: Output) -> None:
-    """Cosign a checkpoint (ownerctl ledger head, with --proof-from once this device has seen the ledger).
+    """Cosign a checkpoint of a ledger.
 
-    Refuses one that is older than what this device saw last, or that does not continue it.
+    The checkpoint comes from ownerctl ledger head, with --proof-from once this device has seen the ledger. Refuses one that is older than what this device saw last, or that does not continue it.
     """
     from ownerctl.errors import NothingThere
     from ownerctl.witness_state import Seen, WitnessState

@@ -37,7 +37,10 @@ def test_the_tree_is_the_documented_one() -> None:
         "recovery set", "recovery status", "recovery use", "provider forget", "provider list",
         "provider rotate", "provider show", "policy edit", "policy explain", "policy export", "policy import",
         "policy show", "grant list", "grant revoke", "grant show", "receipt",
-        "ledger erase", "ledger export", "ledger head", "ledger log", "ledger show", "ledger verify",
+        "ledger anchor add file", "ledger anchor add witness", "ledger anchor import", "ledger anchor remove",
+        "ledger anchor update", "ledger anchors", "ledger check-proof", "ledger erase", "ledger export",
+        "ledger head", "ledger log", "ledger prove", "ledger show", "ledger verify",
+        "witness init", "witness key", "witness sign",
         "backup check", "backup make", "restore", "version", "completion",
     ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from ownerctl.export_dpv import CATEGORIES, CONTEXT
 from ownerctl.export_record import Later, Record, export_id, read_record
 from ownerctl.export_ts10 import Ts10Document
 from ownerd.core.entry_reads import ApprovedRead, read_page
-from ownerd.core.service import Wishes
+from ownerd.core.service import CounterOffer, Wishes
 from ownerd.credential.jwe import open_jwe, seal_jwe
 from ownerd.model.claim import DERIVED_LABELS, LABELS
 from ownerd.model.errors import Dismissed
@@ -67,12 +67,18 @@ async def _day(provider_rig: ProviderRig) -> tuple[str, list[Record]]:
         parameters = kit.parameters(CLIENT_ID, RESPONSE_URI, claims, provider_rig.answer_key, **more)
         text = kit.signed_request(parameters, provider_rig.party)
         released = await rig.agent.present(APP, text, rig.job(), wishes)
+        if isinstance(released, CounterOffer):
+            wishes = Wishes(negotiation=released.negotiation, accept=True)
+            released = await rig.agent.present(APP, text, rig.job(), wishes)
         if deliver:
             await rig.agent.delivered(released)
         return released
 
     long = kit.terms(purpose=["dpv:DeliveryOfGoods"], retention="P400D", recipients=["Ads Ltd"])
-    shopping = await ask("given_name", "birthdate", transaction_data=[long], purpose="your parcel")
+    bargains = Wishes(negotiate=True)
+    shopping = await ask(
+        "given_name", "birthdate", wishes=bargains, transaction_data=[long], purpose="your parcel"
+    )
     receipt = json.dumps({"v": 1, "entry": shopping.entry, "receipt": "thanks"}).encode()
     await rig.agent.receive(APP, seal_jwe(receipt, json.loads(rig.agent.session_key())), rig.job())
     await ask("email")
