@@ -46,3 +46,10 @@ def test_there_is_no_proof_outside_of_the_tree(index, size):
     kept, _ = nodes(2100)
     with pytest.raises(InvalidArgument):
         kept.inclusion_proof(index, size)
+
+
+@pytest.mark.parametrize("size", [-1, 0, 2101])
+def test_there_is_no_root_outside_of_the_tree(size):
+    kept, _ = nodes(2100)
+    with pytest.raises(InvalidArgument):
+        kept.root(size)

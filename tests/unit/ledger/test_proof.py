@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.ledgers import LedgerMaker, TestToken, steady
 
-from ownerd.ledger.entry import parse_leaf
-from ownerd.ledger.merkle import inclusion_proof, leaf_hash
-from ownerd.ledger.note import parse_verifier_key
+from ownerd.ledger.entry import MAX_LAG, Leaf, format_leaf, origin, parse_leaf
+from ownerd.ledger.merkle import Frontier, inclusion_proof, leaf_hash
+from ownerd.ledger.note import MAX_SIZE, format_checkpoint, parse_verifier_key, sign_note
 from ownerd.ledger.opening import OpeningValue, SealedOpening, open_opening
 from ownerd.ledger.proof import (
     MAX_PROOF_BYTES,
@@ -153,6 +153,35 @@ def test_an_entry_in_a_place_it_was_not_made_for_is_refused():
         make_proof(leaf, 0, [], maker.head(), {})
 
 
+@pytest.mark.parametrize(("behind", "stands"), [(MAX_LAG, True), (MAX_LAG + 1, False)])
+def test_an_entry_may_stand_so_far_from_the_tree_it_saw_and_no_further(behind, stands):
+    maker = LedgerMaker("late")
+    leaf = format_leaf(Leaf(maker.core(Kind.REQUEST), None, {}, 1, bytes(32), None))
+    hashes = [bytes(32)] * behind + [leaf_hash(leaf)]
+    maker.frontier = Frontier.from_leaf_hashes(hashes)
+    parts = leaf, behind, inclusion_proof(hashes, behind), maker.head(), {}
+    if stands:
+        assert make_proof(*parts).leaf == leaf
+    else:
+        with pytest.raises(Tampered, match="another place"):
+            make_proof(*parts)
+
+
+def test_an_index_beyond_every_tree_is_no_proof():
+    assert parse_tlog_proof(TEXT.replace(f"index {SEQ}", f"index {MAX_SIZE}")).index == MAX_SIZE
+    with pytest.raises(Malformed, match="index"):
+        parse_tlog_proof(TEXT.replace(f"index {SEQ}", f"index {MAX_SIZE + 1}"))
+
+
+def test_a_tree_of_another_log_is_refused_though_this_logs_key_signed_it():
+    other = LedgerMaker("elsewhere")
+    other.append(Kind.REQUEST, {"app": "mail"})
+    text = format_checkpoint(origin(other.log), 1, other.frontier.root())
+    signed = sign_note(text, origin(MAKER.log), MAKER.log_key)
+    with pytest.raises(BadSignature, match="another log"):
+        verify_proof(Proof(other.tables.entries[0][1], TlogProof(0, (), signed), {}), KEY)
+
+
 # -- bytes --
 
 GOOD = format_proof(proof("claim/0"))
@@ -235,6 +264,36 @@ TEXT = json.loads(GOOD)["proof"]
 def test_a_hand_made_file_is_refused(data):
     with pytest.raises(LedgerError):
         verify_proof(parse_proof(data), KEY)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD[:-1] + b" ",
+        edited(lambda v: v.update(leaf="A" * 90_000)),
+        *(
+            edited(lambda v, text=text: v.update(proof=text))
+            for text in (
+                TEXT.replace("index 2\n", "index 2\n" + ("A" * 43 + "=\n") * 64),
+                TEXT.replace("index 2\n", "index 2\n" + "A" * 42 + "B=\n"),
+                TEXT.replace("index 2\n", "index 2\n" + "A" * 43 + "=\x00\n"),
+                TEXT.replace("\u2014", "\u2013"),
+            )
+        ),
+    ],
+)
+def test_what_is_no_proof_is_refused_before_anything_is_computed(data):
+    with pytest.raises(Malformed):
+        parse_proof(data)
+
+
+def test_the_longest_path_is_read():
+    head, _, checkpoint = TEXT.partition("\n\n")
+    hashes = [base64.b64encode(bytes([place]) * 32).decode() for place in range(63)]
+    text = "\n".join([*head.split("\n")[:2], *hashes]) + "\n\n" + checkpoint
+    assert len(parse_tlog_proof(text).hashes) == 63
+    with pytest.raises(Malformed, match="too long"):
+        parse_tlog_proof(text.replace("\n\n", f"\n{hashes[0]}\n\n", 1))
 
 
 def test_only_what_can_be_read_back_is_written():

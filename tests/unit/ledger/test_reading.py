@@ -10,7 +10,7 @@ from tests.rigs.ledgers import bad_day_ledger, small_ledger, steady
 from tests.rigs.long_ledgers import long_ledger
 
 from ownerd.ledger import reading
-from ownerd.ledger.entry import challenge, parse_leaf
+from ownerd.ledger.entry import MAX_LEAF_BYTES, challenge, parse_leaf
 from ownerd.ledger.reading import read_entry
 from ownerd.model.errors import Malformed
 from ownerd.model.names import Kind
@@ -110,11 +110,17 @@ D, E, G, L = Kind.DISCLOSURE, Kind.ERASED, Kind.GRANT, Kind.LOCKED
         (D, lambda v: v["core"].update(nonce=v["core"]["nonce"][:-1] + "B")),
         (D, lambda v: v["outcome"].update(statement=v["core"]["root"])),
         (D, lambda v: v["core"]["commitments"].update({f"claim/{n}": v["core"]["root"] for n in range(257)})),
+        (D, lambda v: v["outcome"].update({f"extra/{n}": v["core"]["root"] for n in range(257)})),
         (D, lambda v: v["approval"].update(credential="")),
         (D, lambda v: v["approval"].update(signature="A" * 200)),
         (D, lambda v: v["approval"].update(credential="A" * 2000)),
         (D, lambda v: v["approval"].update(token="x" * 65)),
         (D, lambda v: v["approval"].update(signature="AB")),
+        *(
+            (D, lambda v, name=name, text=text: v["approval"].update({name: text}))
+            for name in ("auth_data", "client_data", "signature")
+            for text in ("", "A" * 1366, "A" * 1368)
+        ),
         (D, lambda v: v["core"]["facts"].update(grant=1 << 60)),
         (D, lambda v: v["core"]["facts"].update(grant="1")),
         (E, lambda v: v["core"]["facts"].update(entries=[3, 3])),
@@ -131,6 +137,47 @@ D, E, G, L = Kind.DISCLOSURE, Kind.ERASED, Kind.GRANT, Kind.LOCKED
 def test_odd_members_in_canonical_form_are_judged_alike(kind, change):
     slow, quick = both(changed(kind, change))
     assert slow == quick
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        (E, b'{"entries":[', b'{"entries":[ '),
+        (E, b'{"entries":[', b'{ "entries":['),
+        (E, b'"facts":{"entries"', b'"facts":{"entries":[0],"entries"'),
+        (E, b'{"entries":[', b'{"entries":' + b"[" * 20_000),
+        (D, b'"claim/0":', b'"claim/00":'),
+        (D, b'"size":', b'"size":0'),
+        (D, b'{"grant":', b'{"grant":0'),
+        (L, b'"reason":"', b'"reason": "'),
+        (L, b'{"reason":"suspend"}', b'{"reason":"suspend","reason":"suspend"}'),
+        (G, b'{"count":', b'{"count":0'),
+        (Kind.UNLOCKED, b'"type":"recovery"', b'"type": "recovery"'),
+    ],
+)
+def test_bytes_that_are_not_canonical_are_judged_alike(kind, old, new):
+    leaf = next(leaf for leaf in LEAVES if parse_leaf(leaf).core.kind is kind and old in leaf)
+    assert both(leaf.replace(old, new, 1)) == ("Malformed", "Malformed")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_canonical_leaf_of_the_largest_size_is_judged_alike(more):
+    value = json.loads(next(leaf for leaf in LEAVES if parse_leaf(leaf).core.kind is E))
+    facts = value["core"]["facts"]
+    facts["entries"] = []
+    facts["entries"] = sized_list(MAX_LEAF_BYTES + more - len(canonical(value)))
+    data = canonical(value)
+    assert len(data) == MAX_LEAF_BYTES + more
+    slow, quick = both(data)
+    assert slow == quick
+    assert (slow == "Malformed") is bool(more)
+
+
+def sized_list(size: int) -> list[int]:
+    """Ascending numbers whose JSON, brackets apart, has ``size`` bytes."""
+    short = -(size - 16) % 16  # of 14 digits; then many of 15, and one of 16
+    many = (size - 16 - 15 * short) // 16
+    return [*range(10**13, 10**13 + short), *range(10**14, 10**14 + many), 10**15]
 
 
 @pytest.mark.parametrize("length", [65536, 65537])
