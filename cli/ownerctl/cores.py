@@ -3,8 +3,8 @@
 `verify_ledger` is a pure function of rows and of what is known about signatures. Each walk hands its checks to worker
 processes in batches and believes them; when all have come back good, what it reported is the truth. Checks that failed
 are known from then on, and the walk is repeated with that knowledge until it learns nothing new: a failed approval may
-mean that a token was never enrolled, so that other checks count. A ledger with too many failures is walked in place.
-Memory is flat: a few batches per core are under way and no more.
+mean that a token was never enrolled, so that other checks count. A ledger with too many failures is walked in place,
+and so it is when a worker dies. Memory is flat: a few batches per core are under way and no more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -46,17 +47,26 @@ def verify_on_all_cores(
     workers = cores() if workers is None else workers
     if workers < 2 or entries < SMALL:
         return walk(holds)
+    try:
+        with _Pool(workers) as pool:
+            report = _settled(walk, pool)
+    except BrokenProcessPool:
+        report = None  # a worker was killed, for want of memory perhaps: what it had in hand was never judged
+    return walk(holds) if report is None else report
+
+
+def _settled(walk: Callable[[Settle], Report], pool: _Pool) -> Report | None:
+    """Walk until a walk teaches nothing new; None: too many signatures fail, or too many walks would be needed."""
     failed: set[Check] = set()
-    with _Pool(workers) as pool:
-        for _ in range(_MAX_WALKS):
-            known = len(failed)
-            report = walk(pool.settle(failed))
-            failed.update(pool.finish())
-            if len(failed) == known:
-                return report
-            if len(failed) > _MAX_FAILED:
-                break
-    return walk(holds)
+    for _ in range(_MAX_WALKS):
+        known = len(failed)
+        report = walk(pool.settle(failed))
+        failed.update(pool.finish())
+        if len(failed) == known:
+            return report
+        if len(failed) > _MAX_FAILED:
+            break
+    return None
 
 
 class _Pool:
@@ -66,6 +76,13 @@ class _Pool:
         # Forked before the executor's own threads run. Workers leave the database alone, which is open by then:
         # SQLite's locks are the parent's and stay with it.
         self._executor = ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_begin)
+        # All workers start with the first task. An interrupt before the executor's thread knows them would leave them
+        # waiting for ever, and this process for them; it comes a moment later.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._executor.submit(_failures, [])
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._ahead = workers * _AHEAD
         self._batch: list[Check] = []
         self._under_way: deque[tuple[list[Check], Future[list[int]]]] = deque()

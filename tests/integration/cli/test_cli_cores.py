@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.rigs.long_ledgers import long_ledger, write_long_ledger
 from ownerctl import cores
 from ownerd.ledger.entry import format_leaf, parse_leaf
 from ownerd.ledger.findings import Damage
+from ownerd.ledger.signatures import Check
 from ownerd.ledger.verify import Report, verify_ledger
 from ownerd.model.names import Kind
 
@@ -88,6 +90,32 @@ def test_a_ledger_full_of_forgeries_is_walked_in_place(good, monkeypatch):
         for size, note in good.checkpoints
     ]
     assert everywhere(bad) == bad.verify()
+
+
+def die(_: object) -> list[int]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return []
+
+
+def die_later(batch: list[Check]) -> list[int]:
+    """Some batches come back, then no more."""
+    with LIVES.get_lock():  # who dies with it in hand takes it along
+        LIVES.value -= 1
+        over = LIVES.value < 0
+    return die(batch) if over else []
+
+
+LIVES = get_context("fork").Value("i", 0)
+
+
+@pytest.mark.parametrize("end", [die, die_later])
+def test_a_worker_that_is_killed_vouches_for_nothing(good, monkeypatch, end):
+    monkeypatch.setattr(cores, "_failures", end)
+    bad = forged(good, of_kind(good, Kind.DISCLOSURE))
+    for tables in (good, bad):
+        LIVES.value = 3
+        assert everywhere(tables) == tables.verify()
+    assert not bad.verify().ok
 
 
 def test_one_core_or_a_small_ledger_need_no_processes(good, monkeypatch):
