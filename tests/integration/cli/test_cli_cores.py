@@ -17,7 +17,7 @@ from tests.rigs.long_ledgers import long_ledger, write_long_ledger
 from ownerctl import cores
 from ownerd.ledger.entry import format_leaf, parse_leaf
 from ownerd.ledger.findings import Damage
-from ownerd.ledger.signatures import Check
+from ownerd.ledger.signatures import Check, holds
 from ownerd.ledger.verify import Report, verify_ledger
 from ownerd.model.names import Kind
 
@@ -80,6 +80,45 @@ def test_forged_checkpoints_are_found_alike(good):
     report = everywhere(bad)
     assert report == bad.verify()
     assert {one.name for one in report.findings} == {Damage.BAD_CHECKPOINT}
+
+
+def test_the_last_signature_counts_as_the_others_do(good):
+    """It is in the batch that is never full."""
+    bad = good.copy()
+    size, note = bad.checkpoints[-1]
+    bad.checkpoints[-1] = (size, note[:-10] + (b"A" if note[-10:-9] != b"A" else b"B") + note[-9:])
+    report = everywhere(bad)
+    assert not report.ok
+    assert report == bad.verify()
+
+
+def test_a_few_forgeries_are_judged_by_the_workers_alone(good, monkeypatch):
+    here, bad = os.getpid(), forged(good, 1)
+    expected = bad.verify()
+
+    def elsewhere(check: Check) -> bool:
+        assert os.getpid() != here, "walked in place"
+        return holds(check)
+
+    monkeypatch.setattr(cores, "holds", elsewhere)
+    assert everywhere(bad) == expected
+
+
+def test_too_many_forgeries_are_not_walked_again_and_again(good, monkeypatch):
+    monkeypatch.setattr(cores, "_MAX_FAILED", 10)
+    bad = good.copy()
+    bad.checkpoints = [(size, note[:-9] + b"AAAAAAA=\n") for size, note in good.checkpoints]
+    walks = []
+
+    def walk(settle) -> Report:
+        walks.append(settle)
+        return verify_ledger(
+            bad.entries, bad.checkpoints, [(seq, text) for seq, _, text in bad.openings], settle=settle
+        )
+
+    assert not cores.verify_on_all_cores(walk, len(bad.entries), workers=2).ok
+    assert len(walks) == 2
+    assert walks[1] is holds
 
 
 def test_a_ledger_full_of_forgeries_is_walked_in_place(good, monkeypatch):
