@@ -14,8 +14,8 @@ from ownerctl import render
 from ownerctl.anchor import anchor, anchors
 from ownerctl.erase import erase
 from ownerctl.export import export
-from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
 from ownerctl.head import head
+from ownerctl.ledger_words import approved_by, claim_in_words, facts_in_words, summary
 from ownerctl.offline import offline_entries, verify
 from ownerctl.options import Output, examples, output_options
 from ownerctl.proof import check_proof, prove
