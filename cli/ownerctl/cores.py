@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ownerd.ledger.signatures import Check, Settle, holds
@@ -76,25 +77,35 @@ class _Pool:
         # Forked before the executor's own threads run. Workers leave the database alone, which is open by then:
         # SQLite's locks are the parent's and stay with it.
         self._executor = ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_begin)
-        # All workers start with the first task. An interrupt before the executor's thread knows them would leave them
-        # waiting for ever, and this process for them; it comes a moment later.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._executor.submit(_failures, [])
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._interrupted = False
+        self._before: signal.Handlers | Callable[[int, FrameType | None], object] | int | None = None
         self._ahead = workers * _AHEAD
         self._batch: list[Check] = []
         self._under_way: deque[tuple[list[Check], Future[list[int]]]] = deque()
         self._failed: list[Check] = []
 
     def __enter__(self) -> Self:
+        # An interrupt in the middle of the executor's own steps would leave its workers waiting, or its end
+        # complaining: it is noted, and raised between two batches.
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
         return self
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._interrupted = True
+
+    def _check(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self._check()
 
     def settle(self, failed: set[Check]) -> Settle:
         """Begin a walk: believe every check but those that are known to fail."""
@@ -119,12 +130,14 @@ class _Pool:
         return found
 
     def _send(self) -> None:
+        self._check()
         if len(self._under_way) >= self._ahead:
             self._take()
         self._under_way.append((self._batch, self._executor.submit(_failures, self._batch)))
         self._batch = []
 
     def _take(self) -> None:
+        self._check()
         batch, result = self._under_way.popleft()
         wrong = result.result()
         if len(self._failed) <= _MAX_FAILED:

@@ -69,7 +69,9 @@ def with_names(directory: Path, names: dict[str, str], argv: list[str]) -> list[
         pytest.skip("no mount namespace")
     hosts = directory / "hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, address in names.items()))
-    return [*_unshare(), "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *argv]
+    # A bare system may have no such file, and a mount needs something to lie on.
+    script = f'{{ [ -e /etc/hosts ] || : > /etc/hosts; }} && mount --bind {hosts} /etc/hosts && exec "$@"'
+    return [*_unshare(), "sh", "-c", script, "sh", *argv]
 
 
 @dataclass

@@ -76,7 +76,8 @@ def report() -> dict:
 
 
 def test_every_row_is_measured_against_a_floor_of_the_same_run(report: dict):
-    assert {row["name"] for row in report["rows"]} - MAY_LACK == ROWS
+    quick = {name for name in ROWS if not name.endswith("-1m")}  # a million entries are not made in passing
+    assert {row["name"] for row in report["rows"]} - MAY_LACK == quick
     for row in report["rows"]:
         assert row["floor"] > 0, row
         assert row["ratio"] == row["ours"] / row["floor"]

@@ -41,7 +41,9 @@ def test_the_owner_is_served_under_a_flood_of_ten_thousand_requests(world: World
         assert "Ada" in tool.text
         answers = json.loads(flood.stdout.readline())
         assert sum(answers.values()) == CALLS
-        assert answers["Busy"] > CALLS * 0.9
+        # What is opened before its connection is full gets Busy in its Response, by the app's budget.
+        assert answers["Busy"] + answers["opened"] == CALLS
+        assert answers["Busy"] > CALLS / 2
         assert served < 5, f"the owner waited {served:.1f} s"
         assert resident(world.daemon.process.pid) < before + 64
     finally:
