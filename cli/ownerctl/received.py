@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey
 
 from ownerctl.errors import BadPresentation
 from ownerd.credential.did import parse_did_jwk
-from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, thumbprint
+from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, required_members, thumbprint
 from ownerd.credential.presentation import RESERVED, Parts, parse_presentation
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotSupported
@@ -109,7 +109,7 @@ def _bound_key(issuer: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _verified(jwt: str, *, typ: str, key: Mapping[str, Json]) -> dict[str, Json]:
-    public = ECKey.import_key({name: key[name] for name in ("kty", "crv", "x", "y")})
+    public = ECKey.import_key(required_members(key))
     header = jws.deserialize_compact(jwt, public, registry=_REGISTRY).headers()
     if header.get("typ") != typ:
         raise InvalidArgument("a JWT has another type")

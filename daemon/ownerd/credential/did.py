@@ -6,11 +6,10 @@ The JSON inside is not canonical by the method's own rules, so one order is fixe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
-from ownerd.credential.jwe import require_p256_public
+from ownerd.credential.jwe import canonical_jwk, require_p256_public
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument
 
@@ -22,9 +21,7 @@ def did_jwk(public_jwk: Mapping[str, Json]) -> str:
 
     Raises `InvalidArgument` for anything but a P-256 public key.
     """
-    members = require_p256_public(public_jwk)
-    required = {name: members[name] for name in ("crv", "kty", "x", "y")}
-    return PREFIX + format_b64u(json.dumps(required, separators=(",", ":")).encode("ascii"))
+    return PREFIX + format_b64u(canonical_jwk(public_jwk))
 
 
 def parse_did_jwk(did: str) -> dict[str, Json]:

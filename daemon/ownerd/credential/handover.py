@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.credential.did import did_jwk, parse_did_jwk, verification_method
-from ownerd.credential.jwe import public_members, require_p256_public
+from ownerd.credential.jwe import public_members, require_p256_public, required_members
 from ownerd.credential.jwt import sign_jwt, signing_input, split_jwt, verify_jwt
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
@@ -25,8 +25,7 @@ def prepare_handover(
     old_jwk: Mapping[str, Json], new_jwk: Mapping[str, Json], client_id: str, issued_at: int
 ) -> str:
     """Return the signing input; ``issued_at`` in seconds since the epoch."""
-    members = require_p256_public(new_jwk)
-    new = {name: members[name] for name in ("kty", "crv", "x", "y")}
+    new = required_members(require_p256_public(new_jwk))
     old_did = did_jwk(old_jwk)
     header = {"alg": "ES256", "typ": TYP, "kid": verification_method(old_did)}
     payload = {

@@ -25,6 +25,7 @@ MAX_PLAINTEXT_BYTES: Final = 700_000
 _COORDINATE_BYTES = 32
 _MAX_KID_CHARS = 256
 _HEADER_MEMBERS = frozenset({"alg", "enc", "epk", "kid"})
+_REQUIRED_MEMBERS = ("kty", "crv", "x", "y")
 
 JwePrivateKey = ec.EllipticCurvePrivateKey
 
@@ -56,9 +57,21 @@ def public_jwk(key: JwePrivateKey) -> dict[str, Json]:
 
 def thumbprint(jwk: Mapping[str, Json]) -> str:
     """RFC 7638 thumbprint of a P-256 public JWK (base64url SHA-256). Raises `InvalidArgument`."""
-    members = require_p256_public(jwk)
-    required = {name: members[name] for name in ("crv", "kty", "x", "y")}
-    return format_b64u(hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest())
+    return format_b64u(hashlib.sha256(canonical_jwk(jwk)).digest())
+
+
+def canonical_jwk(jwk: Mapping[str, Json]) -> bytes:
+    """A P-256 public JWK as RFC 7638, section 3.3 writes it: {"crv":"P-256","kty":"EC","x":…,"y":…}.
+
+    Raises `InvalidArgument`.
+    """
+    required = required_members(require_p256_public(jwk))
+    return json.dumps(required, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def required_members(jwk: Mapping[str, Json]) -> dict[str, Json]:
+    """A P-256 JWK that was looked at before, without the members that a thumbprint does not count: kty, crv, x, y."""
+    return {name: jwk[name] for name in _REQUIRED_MEMBERS}
 
 
 def _coordinate(jwk: Mapping[str, Json], name: str) -> int:
@@ -84,7 +97,7 @@ def require_p256_public(jwk: Mapping[str, Json]) -> dict[str, Json]:
         numbers.public_key()
     except ValueError as error:
         raise InvalidArgument("JWK is not a point on P-256") from error
-    members: dict[str, Json] = {name: jwk[name] for name in ("kty", "crv", "x", "y")}
+    members = required_members(jwk)
     for name in ("use", "alg", "kid"):
         if name in jwk:
             value = jwk[name]

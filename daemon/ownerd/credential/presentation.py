@@ -22,7 +22,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.credential.did import did_jwk, verification_method
-from ownerd.credential.jwe import public_members, require_p256_public, seal_jwe
+from ownerd.credential.jwe import public_members, require_p256_public, required_members, seal_jwe
 from ownerd.credential.jwt import compact_json, sign_jwt, signing_input, split_jwt, verify_jwt
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import InternalError, InvalidArgument
@@ -154,7 +154,8 @@ def prepare_credential(
     Every disclosure takes a fresh 16-byte salt from ``rng``. Raises `InvalidArgument` for a reserved, repeated
     or nested claim, or a key that is not P-256.
     """
-    holder, confirmed = _bare(binding.holder), _bare(binding.confirmed)
+    holder = required_members(require_p256_public(binding.holder))
+    confirmed = required_members(require_p256_public(binding.confirmed))
     did = did_jwk(holder)
     concealed, disclosures = _conceal(_tree(claims), lambda: format_b64u(rng(SALT_BYTES)))
     header = {"alg": "ES256", "typ": "dc+sd-jwt", "kid": verification_method(did)}
@@ -170,11 +171,6 @@ def prepare_credential(
         **concealed,
     }
     return signing_input(header, payload), disclosures
-
-
-def _bare(jwk: Mapping[str, Json]) -> dict[str, Json]:
-    members = require_p256_public(jwk)
-    return {name: members[name] for name in ("kty", "crv", "x", "y")}
 
 
 def kb_payload(request: Request, issued_at: int, hashes: Sequence[str] = ()) -> dict[str, Json]:

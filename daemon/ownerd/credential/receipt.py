@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ownerd.credential.jwe import public_members, require_p256_public, thumbprint
+from ownerd.credential.jwe import public_members, require_p256_public, required_members, thumbprint
 from ownerd.credential.jwt import split_jwt, verify_jwt
 from ownerd.credential.x509_identity import leaf_key, parse_x5c
 from ownerd.model.encoding import Json
@@ -77,8 +77,7 @@ def _key(header: Mapping[str, Json]) -> dict[str, Json] | None:
         if "x5c" in header:
             return public_members(leaf_key(parse_x5c(header["x5c"])[0]))
         if "jwk" in header:
-            members = require_p256_public(header["jwk"])
-            return {name: members[name] for name in ("kty", "crv", "x", "y")}
+            return required_members(require_p256_public(header["jwk"]))
     except OwnerdError:
         return None
     return None
