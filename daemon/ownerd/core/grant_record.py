@@ -38,15 +38,14 @@ class GrantedClaim:
 class Grant:
     """One grant. ``entry`` is its ledger entry and its id; ``until_ms`` milliseconds since the epoch.
 
-    ``terms`` is the digest of what a request must say again, word for word (`ownerd.core.grants.terms_digest`);
-    ``accepted`` whether the hashes of these terms are signed. ``owner_terms`` is the document that goes along.
+    ``terms`` is the digest of what a request must say again, word for word (`ownerd.core.grants.terms_digest`).
+    ``owner_terms`` is the document that goes along.
     """
 
     entry: int
     provider_id: str
     claims: Mapping[str, GrantedClaim]
     terms: str
-    accepted: bool
     owner_terms: Mapping[str, Json] | None
     limits: GrantLimits
     since: str
@@ -71,7 +70,6 @@ def format_grant(grant: Grant) -> dict[str, Json]:
             for one in grant.claims.values()
         ],
         "terms": grant.terms,
-        "accepted": grant.accepted,
         "owner_terms": None if grant.owner_terms is None else dict(grant.owner_terms),
         "days": grant.limits.days,
         "count": grant.limits.count,
@@ -97,7 +95,6 @@ def parse_grant(record_id: str, members: Mapping[str, Json]) -> Grant:
         provider_id=members["provider"],
         claims={claim.name: claim for claim in claims},
         terms=members["terms"],
-        accepted=members["accepted"],
         owner_terms=members["owner_terms"],
         limits=GrantLimits(members["days"], members["count"], members["per_hour"]),
         since=members["since"],

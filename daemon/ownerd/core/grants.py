@@ -36,7 +36,7 @@ from ownerd.model.claim import claim_name, claim_path
 from ownerd.model.clock import format_time, parse_time
 from ownerd.model.encoding import Json
 from ownerd.model.errors import NotAllowed, NotFound, OwnerdError
-from ownerd.model.names import Kind, Progress
+from ownerd.model.names import Kind
 from ownerd.model.offer import Offer
 from ownerd.model.policy import GrantLimits
 from ownerd.model.request import Request, Trust
@@ -129,7 +129,6 @@ async def repeat(
     draft = journal.draft(Kind.DISCLOSURE, plan.entry_values(statement, offer, act), {"grant": grant.entry})
     used_ms = parse_time(draft.core.time)
     session.uses.add(grant.entry, used_ms)  # before the commit, so that two at once do not share the last use
-    act.report(Progress.RECORDING)
     outcome: dict[str, Json] = {"presentation": presentations, "response": response}
     try:
         entry = await journal.append(draft, outcome=outcome)
@@ -210,7 +209,6 @@ def signed_grant(
         provider_id=provider_id,
         claims=claims,
         terms=terms_digest(granted.offer),
-        accepted=granted.offer.terms.accepted,
         owner_terms=granted.owner_terms,
         limits=granted.limits,
         since=time,
