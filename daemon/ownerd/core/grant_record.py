@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-)
 
+from ownerd.core.provider_keys import format_key, parse_key
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
 from ownerd.model.policy import GrantLimits
 
@@ -61,7 +56,6 @@ class Grant:
 
 def format_grant(grant: Grant) -> dict[str, Json]:
     """Members of the sealed record."""
-    key = grant.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return {
         "v": 1,
         "provider": grant.provider_id,
@@ -77,15 +71,12 @@ def format_grant(grant: Grant) -> dict[str, Json]:
         "since": grant.since,
         "until_ms": grant.until_ms,
         "issuer_jwt": grant.issuer_jwt,
-        "key": format_b64u(key),
+        "key": format_b64u(format_key(grant.key)),
     }
 
 
 def parse_grant(record_id: str, members: Mapping[str, Json]) -> Grant:
-    """Inverse of `format_grant`. Raises `KeyError`, `TypeError`, `ValueError`, `InvalidArgument`."""
-    key = load_der_private_key(parse_b64u(members["key"]), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("a grant key is of another kind")
+    """Inverse of `format_grant`. Raises `KeyError`, `TypeError`, `ValueError`, `InvalidArgument`, `VaultDamaged`."""
     claims = [
         GrantedClaim(one["name"], one["version"], one["value"], one["disclosure"])
         for one in members["claims"]
@@ -100,5 +91,5 @@ def parse_grant(record_id: str, members: Mapping[str, Json]) -> Grant:
         since=members["since"],
         until_ms=members["until_ms"],
         issuer_jwt=members["issuer_jwt"],
-        key=key,
+        key=parse_key(parse_b64u(members["key"])),
     )

@@ -67,20 +67,20 @@ def open_key(copy: KeyCopy, keyslot: Keyslot, secrets: Sequence[Secret]) -> ec.E
     """Open a copy with the secrets that the touch on `handles_for` yielded. Raises `VaultDamaged`."""
     if copy.handle is None:
         return open_transfer(copy, open_private(keyslot, "transfer", secrets[0]))
-    return _load(seal.unseal(_inner_key(secrets[0]), copy.inner, _where(copy.provider_id, copy.token_id)))
+    return parse_key(seal.unseal(_inner_key(secrets[0]), copy.inner, _where(copy.provider_id, copy.token_id)))
 
 
 def open_transfer(copy: KeyCopy, private: Secret) -> ec.EllipticCurvePrivateKey:
     """Open a copy that waits under the transfer key (or the recovery key). Raises `VaultDamaged`."""
     where = _where(copy.provider_id, copy.token_id, "transfer")
-    return _load(seal.unwrap(private, copy.inner, where).reveal())
+    return parse_key(seal.unwrap(private, copy.inner, where).reveal())
 
 
 def copy_direct(
     provider_id: str, token_id: str, key: ec.EllipticCurvePrivateKey, salt: bytes, secret: Secret, rng: Rng
 ) -> KeyCopy:
     """Seal ``key`` for the token that has just yielded ``secret`` for ``salt``."""
-    inner = seal.seal(_inner_key(secret), _dump(key), _where(provider_id, token_id), rng)
+    inner = seal.seal(_inner_key(secret), format_key(key), _where(provider_id, token_id), rng)
     return KeyCopy(provider_id, token_id, SecretHandle(salt, seal.key_check(secret)), inner)
 
 
@@ -89,7 +89,7 @@ def copy_transfer(
 ) -> KeyCopy:
     """Seal ``key`` to the transfer key of an absent token, or to the recovery key."""
     where = _where(provider_id, holder_id, "transfer")
-    return KeyCopy(provider_id, holder_id, None, seal.wrap(public, _dump(key), where))
+    return KeyCopy(provider_id, holder_id, None, seal.wrap(public, format_key(key), where))
 
 
 def format_copy(copy: KeyCopy) -> dict[str, Json]:
@@ -121,15 +121,17 @@ def _inner_key(secret: Secret) -> Secret:
     return seal.derive(secret, "ownerd/provider-key/v1")
 
 
-def _dump(key: ec.EllipticCurvePrivateKey) -> bytes:
+def format_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Plaintext of a private key, PKCS #8 in DER: of a provider, or of a grant."""
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _load(der: bytes) -> ec.EllipticCurvePrivateKey:
+def parse_key(der: bytes) -> ec.EllipticCurvePrivateKey:
+    """Inverse of `format_key`. Raises `VaultDamaged`."""
     try:
         key = load_der_private_key(der, password=None)
     except ValueError as error:
-        raise VaultDamaged("a provider key is damaged") from error
+        raise VaultDamaged("a private key is damaged") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise VaultDamaged("a provider key is of another kind")
+        raise VaultDamaged("a private key is of another kind")
     return key
