@@ -57,7 +57,7 @@ async def accept_key(
     journal, provider = session.require_journal(), request.provider
     situation = Situation(act.caller, new_provider=True, new_anchor=False, alarms=alarms)
     statement = pin_statement(request, situation)
-    await session.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Accept")
+    await session.agree(act, statement, "Accept")
     token = await session.locate(act, vault.enrolled)
     values: dict[str, Json] = {
         "statement": statement,

@@ -15,7 +15,6 @@ from ownerd.core.anchor_list import look, row, shown
 from ownerd.core.anchor_places import KIND, Place
 from ownerd.core.anchoring import Kept
 from ownerd.core.desk import Act
-from ownerd.core.enrolment import confirm
 from ownerd.core.owner import ToolMessage
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import anchor_statement, app_label, statement_values
@@ -84,7 +83,7 @@ async def add(session: Session, act: Act, tool: str, kind: Json, where: Json) ->
             await anchoring.judge_now(session, [kept])
             anchoring.require_agreement([kept])
         statement = anchor_statement("anchor-added", act.caller, tool, shown(vault, place))
-        await confirm(session, act, statement, "Yes, add")
+        await session.agree(act, statement, "Yes, add")
         token = await session.locate(act, vault.enrolled)
         draft = journal.draft(Kind.ANCHORED, statement_values(statement, act.caller))
         answer = await session.touch(act, token, draft.challenge, [])
@@ -128,7 +127,7 @@ async def remove(session: Session, act: Act, tool: str, place_id: Json) -> dict[
     async with session.desk.turn(act):
         vault, journal = session.require_vault(), session.require_journal()
         statement = anchor_statement("anchor-removed", act.caller, tool, shown(vault, place))
-        await confirm(session, act, statement, "Yes, remove")
+        await session.agree(act, statement, "Yes, remove")
         token = await session.locate(act, vault.enrolled)
         draft = journal.draft(Kind.OWNER_CHANGE, statement_values(statement, act.caller))
         answer = await session.touch(act, token, draft.challenge, [])

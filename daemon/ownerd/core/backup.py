@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ownerd.core import backup_file, enrolment, seal
+from ownerd.core import backup_file, seal
 from ownerd.core.desk import Act
 from ownerd.core.ports import BackupPort
 from ownerd.core.session import Session
@@ -43,7 +43,7 @@ async def make(session: Session, act: Act, tool: str, path: str) -> dict[str, Js
         ways = sorted(one.credential.name for one in vault.keyslots.values())
         with_code = vault.recovery is not None
         statement = backup_statement(act.caller, tool, path, ways, with_code=with_code)
-        await enrolment.confirm(session, act, statement, "Back up")
+        await session.agree(act, statement, "Back up")
         token = await session.locate(act, vault.enrolled)
         draft = journal.draft(Kind.OWNER_READ, statement_values(statement, act.caller))
         answer = await session.touch(act, token, draft.challenge, [])

@@ -21,9 +21,8 @@ from ownerd.core.desk import Act
 from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.ports import Record
-from ownerd.core.service import Narrowing
 from ownerd.core.session import DeskUi, Session
-from ownerd.core.statement import Statement, statement_values, token_statement
+from ownerd.core.statement import statement_values, token_statement
 from ownerd.core.vault import Vault
 from ownerd.ledger.facts import format_token
 from ownerd.model.encoding import Json
@@ -71,14 +70,14 @@ async def add(session: Session, act: Act, tool: str, choice: Choice, *, name: st
     statement = token_statement("token-enrolled", act.caller, tool, info)
     async with session.desk.turn(act):
         session.require_same(vault)
-        await confirm(session, act, statement, "Enrol")
+        await session.agree(act, statement, "Enrol")
         credential = await make_credential(session, act, choice, vault.enrolled.values())
         if credential.id in vault.enrolled:
             raise NotAllowed("the token is enrolled already")
         credential = replace(credential, name=name or credential.name)
         if not credential.opens:  # which the token says only now: the owner decides on that
             statement = token_statement("token-enrolled", act.caller, tool, info, opens=False)
-            await confirm(session, act, statement, "Enrol")
+            await session.agree(act, statement, "Enrol")
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.TOKEN_ENROLLED, values, {"token": format_token(credential)})
         slot: Enrolled
@@ -147,7 +146,7 @@ async def rename(session: Session, act: Act, tool: str, token_id: str, name: str
     statement = token_statement("token-named", act.caller, tool, shown(token.credential), name=name)
     async with session.desk.turn(act):
         session.require_same(vault)
-        await confirm(session, act, statement, "Yes, rename")
+        await session.agree(act, statement, "Yes, rename")
         approver = await session.locate(act, vault.enrolled)
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_CHANGE, values)
@@ -168,7 +167,7 @@ async def test(session: Session, act: Act, tool: str, token_id: str) -> dict[str
     act.purpose = "test that it opens the vault" if handles else "test that it signs"
     async with session.desk.turn(act):
         session.require_same(vault)
-        await confirm(session, act, statement, "Test")
+        await session.agree(act, statement, "Test")
         present = await session.locate(act, {token.id: token})
         values = statement_values(statement, act.caller)
         draft = journal.draft(Kind.OWNER_READ, values)
@@ -196,7 +195,7 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
     values = statement_values(statement, act.caller)
     async with session.desk.turn(act):
         session.require_same(vault)
-        await confirm(session, act, statement, "Yes, remove")
+        await session.agree(act, statement, "Yes, remove")
         approver = await session.locate(act, staying)
         draft = journal.draft(Kind.TOKEN_REMOVED, values, {"token": token_id})
         answer = await session.touch(act, approver, draft.challenge, [])
@@ -259,15 +258,6 @@ def listing(vault: Vault, present: Mapping[str, str]) -> dict[str, Json]:
         if recovery is None
         else {"since_entry": recovery.since, "providers": with_copy, "of": len(vault.providers)},
     }
-
-
-async def confirm(session: Session, act: Act, statement: Statement, verb: str) -> None:
-    """Show a statement until the owner decides."""
-
-    def text(_narrowing: Narrowing, _shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
-        return str(statement["rendered"]["text"])
-
-    await session.confirm(act, text, verb)
 
 
 def _enrolled(vault: Vault, token_id: str) -> Enrolled:

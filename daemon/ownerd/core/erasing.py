@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ownerd.core import enrolment
 from ownerd.core.desk import Act
 from ownerd.core.records import read_entries
 from ownerd.core.session import Session
@@ -159,7 +158,7 @@ async def erase(session: Session, act: Act, tool: str, selection: Selection) -> 
         statement = erasure_statement(
             act.caller, tool, [one.seq for one in found], kinds, selection.members(), touches=len(parts)
         )
-        await enrolment.confirm(session, act, statement, "Erase")
+        await session.agree(act, statement, "Erase")
         token = await session.locate(act, vault.enrolled)
         for part in parts:
             entries = [one.seq for one in part]

@@ -34,7 +34,7 @@ async def sign_in(
     new_anchor = anchor is not None and anchor not in vault.anchors
     situation = Situation(act.caller, holder.known is None, new_anchor, alarms)
     statement = login_statement(request, situation, prepared)
-    await session.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Sign in")
+    await session.agree(act, statement, "Sign in")
     opening = await find_opening(session, act, vault, holder)
     values: dict[str, Json] = {
         "statement": statement,

@@ -17,7 +17,6 @@ from ownerd.core.desk import Act
 from ownerd.core.entry_reads import ApprovedRead, read_page
 from ownerd.core.opening_reads import OpeningRead, parse_opening_read, read_opening, require_labels
 from ownerd.core.records import read_entries
-from ownerd.core.service import Narrowing
 from ownerd.core.session import Session
 from ownerd.core.statement import Statement, change_statement, read_statement, statement_values
 from ownerd.core.vault import Vault
@@ -256,17 +255,10 @@ async def _approved(
 ) -> int:
     """Prompt, touch, record; ``claims`` are written or removed as the statement says."""
     journal, vault = session.require_journal(), session.require_vault()
-    statements: list[Statement] = []
-
-    def text(_narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
-        statements.append(describe(values_shown))
-        return str(statements[-1]["rendered"]["text"])
-
     async with session.desk.turn(act):
         session.require_same(vault)
-        await session.confirm(act, text, verb)
+        statement = await session.agree_as_shown(act, describe, verb)
         token = await session.locate(act, vault.enrolled)
-        statement = statements[-1]
         values = statement_values(statement, act.caller)
         for index, claim in enumerate(claims):
             values[f"claim/{index}"] = {"name": claim.name, "value": claim.value, "version": claim.version}

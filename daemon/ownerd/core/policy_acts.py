@@ -10,7 +10,6 @@ from ownerd.core.desk import Act
 from ownerd.core.explain import explain
 from ownerd.core.negotiation import negotiate
 from ownerd.core.policy import parse_policy
-from ownerd.core.service import Narrowing
 from ownerd.core.session import Session
 from ownerd.core.statement import Statement, policy_statement, statement_values
 from ownerd.core.vault import Vault
@@ -56,16 +55,13 @@ async def change(session: Session, act: Act, tool: str, text: Json) -> dict[str,
     async with session.desk.turn(act):
         vault, journal = session.require_vault(), session.require_journal()
         changes = _differences(vault.policy.text, text)
-        statements: list[Statement] = []
 
-        def shown(_narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
-            made = policy_statement(act.caller, tool, text, changes, values_shown=values_shown)
-            statements.append(made)
-            return str(made["rendered"]["text"])
+        def describe(values_shown: bool) -> Statement:  # noqa: FBT001 -- as the session calls it
+            return policy_statement(act.caller, tool, text, changes, values_shown=values_shown)
 
-        await session.confirm(act, shown, "Yes, change")
+        statement = await session.agree_as_shown(act, describe, "Yes, change")
         token = await session.locate(act, vault.enrolled)
-        draft = journal.draft(Kind.OWNER_CHANGE, statement_values(statements[-1], act.caller))
+        draft = journal.draft(Kind.OWNER_CHANGE, statement_values(statement, act.caller))
         act.purpose = "change your policy"
         answer = await session.touch(act, token, draft.challenge, [])
         act.report(Progress.RECORDING)

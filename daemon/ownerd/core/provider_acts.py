@@ -66,7 +66,7 @@ async def rotate(session: Session, act: Act, tool: str, provider_id: Json) -> di
         prepared = prepare_handover(old.public_jwk, new_jwk, old.client_id, now_ms // 1000)
         about: dict[str, Json] = {**provider_value(old), "handover": prepared}
         statement = provider_statement("provider-rotated", act.caller, tool, about)
-        await session.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "New key")
+        await session.agree(act, statement, "New key")
         opening = await find_opening(session, act, vault, Holder(old.id, old, None, old.public_jwk, old.tag))
         values = {**statement_values(statement, act.caller), "provider": provider_value(old)}
         draft = journal.draft(Kind.KEY_ROTATED, values)
@@ -90,7 +90,7 @@ async def forget(session: Session, act: Act, tool: str, provider_id: Json) -> di
         vault, journal = session.require_vault(), session.require_journal()
         provider = require_provider(vault, provider_id)
         statement = provider_statement("provider-forgotten", act.caller, tool, provider_value(provider))
-        await session.confirm(act, lambda _narrowing, _shown: str(statement["rendered"]["text"]), "Forget")
+        await session.agree(act, statement, "Forget")
         token = await session.locate(act, vault.enrolled)
         values = {**statement_values(statement, act.caller), "provider": provider_value(provider)}
         draft = journal.draft(Kind.OWNER_CHANGE, values)

@@ -38,7 +38,7 @@ async def make(session: Session, act: Act, tool: str) -> dict[str, Json]:
     vault, journal = session.require_vault(), session.require_journal()
     statement = token_statement("recovery-set", act.caller, tool, NO_TOKEN)
     async with session.desk.turn(act):
-        await enrolment.confirm(session, act, statement, "Make")
+        await session.agree(act, statement, "Make")
         approver = await session.locate(act, vault.keyslots)
         code = codes.new_code(session.rng)
         slot = codes.make_slot(code, vault.root, vault.generation, since=0)
@@ -98,7 +98,7 @@ async def recover(session: Session, act: Act, tool: str, choice: Choice) -> dict
         vault = await _open(session, slot, keys)
         await verify_tail(session, journal, vault)
         await _unlock(session, act, keys, vault)
-        await enrolment.confirm(session, act, statement, "Enrol")
+        await session.agree(act, statement, "Enrol")
         keyslot, entry = await _enrol(session, act, choice, keys, vault, statement)
     return {"entry": entry, "token": enrolment.shown(keyslot.credential)}
 

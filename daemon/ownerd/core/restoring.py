@@ -101,7 +101,7 @@ async def restore(
         if occupied and not wanted.replace:
             raise NotAllowed("there is a vault already; it can be replaced, and is kept aside then")
         statement = _statement(session, act, tool, header, head.data, wanted=wanted, occupied=occupied)
-        await enrolment.confirm(session, act, statement, "Yes, restore")
+        await session.agree(act, statement, "Yes, restore")
         try:
             answer, approver, note = await _opened(session, act, header, wanted, statement)
         except BaseException:

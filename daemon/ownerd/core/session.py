@@ -22,6 +22,7 @@ from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
 from ownerd.core.ports import BackupPort, Clock, HeadPort, Rng, StorePort, TokenPort
 from ownerd.core.service import Narrowing
+from ownerd.core.statement import Statement
 from ownerd.core.vault import Vault
 from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
@@ -91,6 +92,21 @@ class Session:
         await self.desk.confirm(act, text, verb)
         if before is not None:
             self.require_same(before)
+
+    async def agree(self, act: Act, statement: Statement, verb: str) -> None:
+        """Show a statement until the owner decides. Raises as `confirm`."""
+        await self.agree_as_shown(act, lambda _values_shown: statement, verb)
+
+    async def agree_as_shown(self, act: Act, describe: Callable[[bool], Statement], verb: str) -> Statement:
+        """`agree`, where the text depends on whether the prompt may show values; returns the statement last shown."""
+        statements: list[Statement] = []
+
+        def text(_narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
+            statements.append(describe(values_shown))
+            return str(statements[-1]["rendered"]["text"])
+
+        await self.confirm(act, text, verb)
+        return statements[-1]
 
     def require_same(self, vault: Vault) -> None:
         """Raise `Busy` when the keys were renewed since ``vault`` was looked at: what was found in it is stale."""
