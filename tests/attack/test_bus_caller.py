@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.rigs.bus import LIBRARIES, PrivateBus, client, first_line, start_service, stop_service
 
-from ownerd.bus.caller import MAX_READERS, Callers
+from ownerd.bus.caller import MAX_CONNECTIONS, MAX_READERS, Callers
 from ownerd.dbuslib import BUS_DAEMON, Message, MessageType, Variant
 from ownerd.model.caller import Caller, Confidence
 from ownerd.model.errors import NotAllowed
@@ -34,10 +34,12 @@ class BusDaemon:
         self.descriptors = descriptors or []
         self.sender = BUS_DAEMON
         self.error: Exception | None = None
+        self.calls = 0
         self.ready = asyncio.Event()
         self.ready.set()
 
     async def call(self, message: Message) -> Message:
+        self.calls += 1
         await self.ready.wait()
         if self.error is not None:
             raise self.error
@@ -68,7 +70,12 @@ def proc(tmp_path: Path) -> Path:
 
 def _look_up(daemon: BusDaemon, proc: Path) -> Caller:
     async def run() -> Caller:
-        return await Callers(daemon, own_uid=1000, proc=proc).look_up(":1.7")  # type: ignore[arg-type]
+        callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
+        try:
+            return await callers.look_up(":1.7")
+        finally:
+            callers.forget(":1.7")
+            await asyncio.sleep(0)
 
     return asyncio.run(run())
 
@@ -212,11 +219,58 @@ def test_a_look_up_that_is_cancelled_leaves_no_descriptor_open(proc: Path) -> No
         await asyncio.sleep(0)
         daemon.ready.set()
         await asyncio.wait([asking])
+        callers.forget(":1.7")
         await asyncio.sleep(0.01)
 
     asyncio.run(run())
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_the_bus_is_asked_once_for_a_connection_and_proc_each_time(proc: Path) -> None:
+    """What the bus says of a connection never changes; what its process executes may, and must not be remembered."""
+    descriptors = [os.pidfd_open(os.getpid())]
+    daemon = BusDaemon(descriptors, ProcessFD=Variant("h", 0))
+
+    async def run() -> list[Caller]:
+        callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
+        found = list(await asyncio.gather(*(callers.look_up(":1.7") for _ in range(3))))
+        (proc / str(PID) / "exe").unlink()
+        (proc / str(PID) / "exe").symlink_to("/usr/bin/another")
+        found.append(await callers.look_up(":1.7"))
+        assert daemon.calls == 1
+        callers.forget(":1.7")
+        await asyncio.sleep(0)
+        return found
+
+    assert [caller.label for caller in asyncio.run(run())] == ["mail-reader"] * 3 + ["another"]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptors[0])
+
+
+def test_a_question_that_failed_is_asked_again(proc: Path) -> None:
+    daemon = BusDaemon()
+    daemon.error = TimeoutError()
+
+    async def run() -> tuple[str, str]:
+        callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
+        first = await callers.look_up(":1.7")
+        daemon.error = None
+        return first.label, (await callers.look_up(":1.7")).label
+
+    assert asyncio.run(run()) == (UNKNOWN[0], "mail-reader")
+
+
+def test_the_credentials_of_so_many_connections_are_kept_and_no_more(proc: Path) -> None:
+    daemon = BusDaemon()
+
+    async def run() -> None:
+        callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
+        for number in (*range(MAX_CONNECTIONS + 1), MAX_CONNECTIONS, 0):
+            await callers.look_up(f":1.{number}")
+
+    asyncio.run(run())
+    assert daemon.calls == MAX_CONNECTIONS + 2  # the first one was let go, and asked for again
 
 
 def test_labels_show_no_control_or_bidirectional_character(proc: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from ownerd.model.errors import NotAllowed
 
 LOOK_UP_SECONDS: Final = 3.0
 MAX_READERS: Final = 4
+MAX_CONNECTIONS: Final = 128  # of which the credentials are kept; each may hold a descriptor
 
 _sender: ContextVar[str] = ContextVar("sender")
 
@@ -48,6 +49,15 @@ class Credentials:
     pid: int | None
     pid_fd: int | None
     security_label: bytes
+
+    def borrow(self) -> Credentials:
+        """The same with a descriptor of its own. Raises `OSError` when there are too many."""
+        return self if self.pid_fd is None else replace(self, pid_fd=os.dup(self.pid_fd))
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self.pid_fd is not None:
+            os.close(self.pid_fd)
 
 
 class Callers:
@@ -72,6 +82,7 @@ class Callers:
         self._read_label = read
         self._read_seconds = read_seconds
         self._readers = threading.BoundedSemaphore(MAX_READERS)
+        self._asked: dict[str, asyncio.Task[Credentials]] = {}
 
     async def current(self) -> Caller:
         """`look_up` of the caller of the exported method that runs now."""
@@ -81,7 +92,7 @@ class Callers:
         """Return the `Caller` behind a unique name. Raises `NotAllowed` for another user's."""
         called_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         try:
-            credentials = await self._credentials(sender)
+            credentials = (await self._credentials(sender)).borrow()
         except (DBusError, OSError, TimeoutError, ValueError):
             return Caller(sender, None, UNKNOWN_LABEL, Confidence.UNKNOWN)
         try:
@@ -89,8 +100,7 @@ class Callers:
                 raise NotAllowed("another user's process is not served")
             label, confidence = await self._label(credentials, called_at)
         finally:
-            if credentials.pid_fd is not None:
-                os.close(credentials.pid_fd)
+            credentials.close()
         return Caller(sender, credentials.uid, label, confidence)
 
     async def is_present(self, bus_name: str) -> bool:
@@ -100,14 +110,30 @@ class Callers:
         except (DBusError, OSError, TimeoutError):
             return False
 
+    def forget(self, sender: str) -> None:
+        """Let go of what is known of a connection: it has left the bus."""
+        asked = self._asked.pop(sender, None)
+        if asked is not None:
+            asked.add_done_callback(_close)
+
+    def close(self) -> None:
+        """Forget everybody."""
+        for sender in list(self._asked):
+            self.forget(sender)
+
     async def _credentials(self, sender: str) -> Credentials:
-        # Not cancelled with its caller: the answer may bring a descriptor, which somebody must close, and a
-        # caller may open requests and cancel them for ever.
-        asking = asyncio.ensure_future(self._ask(sender))
+        """What the bus daemon says of a connection. It is asked once: a connection's never change, its label may."""
+        asked = self._asked.get(sender)
+        if asked is None:
+            if len(self._asked) >= MAX_CONNECTIONS:
+                self.forget(next(iter(self._asked)))
+            asked = self._asked[sender] = asyncio.ensure_future(self._ask(sender))
         try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            asking.add_done_callback(_close_unused)
+            # Shielded: the answer may bring a descriptor, which must come into somebody's hands.
+            return await asyncio.shield(asked)
+        except (DBusError, OSError, TimeoutError, ValueError):
+            if self._asked.get(sender) is asked:
+                self.forget(sender)
             raise
 
     async def _ask(self, sender: str) -> Credentials:
@@ -185,12 +211,9 @@ def parse_credentials(values: dict[str, Variant], descriptors: list[int]) -> Cre
     )
 
 
-def _close_unused(asked: asyncio.Future[Credentials]) -> None:
-    if asked.cancelled() or asked.exception() is not None:
-        return
-    pid_fd = asked.result().pid_fd
-    if pid_fd is not None:
-        os.close(pid_fd)
+def _close(asked: asyncio.Task[Credentials]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        asked.result().close()
 
 
 def _has_ended(pid_fd: int) -> bool:

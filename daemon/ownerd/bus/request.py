@@ -34,6 +34,7 @@ DONE: Final = 0
 REFUSED: Final = 1
 FAILED: Final = 2
 COUNTER_OFFER: Final = 3
+DELIVERY_SECONDS: Final = 0.02
 _EXIT_REFUSED: Final = 3
 
 
@@ -79,6 +80,7 @@ class RequestTable:
     callers: Callers
     limits: Limits = field(default_factory=Limits)
     _live: dict[str, _Request] = field(default_factory=dict)
+    _sent: list[tuple[str, Callable[[], Awaitable[None]]]] = field(default_factory=list)
     _deliveries: set[asyncio.Task[None]] = field(default_factory=set)
 
     def open(self, sender: str, options: Options, work: Work, *, pool: str) -> str:
@@ -129,9 +131,11 @@ class RequestTable:
             self._respond_error(request, unsendable)
             return
         if responded and answer.sent is not None:
-            delivery = asyncio.get_running_loop().create_task(self._deliver(request, answer.sent))
-            self._deliveries.add(delivery)
-            delivery.add_done_callback(self._deliveries.discard)
+            self._sent.append((request.sender, answer.sent))
+            if len(self._sent) == 1:
+                delivery = asyncio.get_running_loop().create_task(self._deliver())
+                self._deliveries.add(delivery)
+                delivery.add_done_callback(self._deliveries.discard)
 
     def _respond_error(self, request: _Request, error: BaseException) -> None:
         known = known_error(error)
@@ -144,14 +148,17 @@ class RequestTable:
             return False
         return self._signal(request, "Response", "ua{sv}", [code, results])
 
-    async def _deliver(self, request: _Request, sent: Callable[[], Awaitable[None]]) -> None:
-        try:
-            # Messages of one connection keep their order: if the caller is there when this is answered, the
-            # bus has put the Response, which came before, into its queue.
-            if await self.callers.is_present(request.sender):
-                await sent()
-        except Exception as error:  # noqa: BLE001 -- nobody is left to tell
-            known_error(error)
+    async def _deliver(self) -> None:
+        """Find out which of the answers of a moment have arrived, with one question for each of their callers."""
+        await asyncio.sleep(DELIVERY_SECONDS)
+        sent, self._sent = self._sent, []
+        # Messages of one connection keep their order: if the caller is there when this is answered, the
+        # bus has put the Response, which came before, into its queue.
+        there = {sender: await self.callers.is_present(sender) for sender in {one for one, _ in sent}}
+        arrived = (done() for sender, done in sent if there[sender])
+        for error in await asyncio.gather(*arrived, return_exceptions=True):
+            if error is not None:
+                known_error(error)  # nobody is left to tell
 
     def _signal(self, request: _Request, member: str, signature: str, body: list[Any]) -> bool:
         if not self.bus.connected:

@@ -61,7 +61,8 @@ class BusService:
         self._bus: MessageBus | None = None
         self._requests: RequestTable | None = None
         self._watch = Watch(agent)
-        self._callers: set[str] = set()
+        self._callers: Callers | None = None
+        self._connections: set[str] = set()  # that have called and are still there
         self._last_call = time.monotonic()
 
     async def start(self, bus_address: str | None = None) -> None:
@@ -78,7 +79,7 @@ class BusService:
         bus.export(names.OWNER_PATH, TokenList(self._agent, callers, requests))
         bus.export(names.OWNER_PATH, DataAccess(self._agent, requests))
         bus.export(names.OWNER_PATH, PendingRequests(self._agent, callers, requests, self._watch))
-        self._bus, self._requests = bus, requests
+        self._bus, self._requests, self._callers = bus, requests, callers
         try:
             await call_bus_daemon(bus, "AddMatch", "s", [_LEFT_RULE])
             await self._take_name(bus)
@@ -110,6 +111,8 @@ class BusService:
         with suppress(DBusError, OSError, TimeoutError):
             # The answer to this comes after the bus has read everything that was queued before.
             await call_bus_daemon(bus, "ReleaseName", "s", [names.BUS_NAME])
+        if self._callers is not None:
+            self._callers.close()
         await close_bus(bus)
 
     async def wait_for_disconnect(self) -> None:
@@ -125,7 +128,7 @@ class BusService:
     @property
     def has_callers(self) -> bool:
         """Whether a connection that has called is still on the bus."""
-        return bool(self._callers)
+        return bool(self._connections)
 
     @property
     def has_lender(self) -> bool:
@@ -158,7 +161,7 @@ class BusService:
             return None
         if message.message_type is not MessageType.METHOD_CALL:
             return None
-        self._callers.add(sender)
+        self._connections.add(sender)
         self._last_call = time.monotonic()
         if message.interface is None:
             # Optional in D-Bus, but Owner1 has two methods called List: nothing is guessed.
@@ -170,10 +173,12 @@ class BusService:
             return
         name, _, new_owner = message.body
         if not new_owner:
-            self._callers.discard(name)
-        if not new_owner and self._requests is not None:
-            self._requests.drop_caller(name)
+            self._connections.discard(name)
             self._watch.end(name)
+            if self._requests is not None:
+                self._requests.drop_caller(name)
+            if self._callers is not None:
+                self._callers.forget(name)
 
     def _request_call(self, sender: str, message: Message) -> Message | bool | None:
         """Calls on Request objects, which exist for their owner alone."""
