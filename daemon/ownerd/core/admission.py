@@ -5,8 +5,6 @@ The credential layer says what a request proves by itself; here it is held again
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from ownerd.core.desk import Act
 from ownerd.core.known import Pin, provider_value
 from ownerd.core.session import Session
@@ -14,11 +12,11 @@ from ownerd.core.statement import Situation, app_label, pin_statement
 from ownerd.core.vault import ID_BYTES, Vault
 from ownerd.credential.lookalike import look_alike_notes
 from ownerd.credential.request_object import read_request
-from ownerd.credential.standing import Known, host_of, standing
+from ownerd.credential.standing import Known, host_of, hosts_of, standing
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import Downgraded, KeyChanged
 from ownerd.model.names import Kind, Progress
-from ownerd.model.request import Provider, Request, Trust
+from ownerd.model.request import Request, Trust
 
 
 def read(session: Session, text: str) -> Request:
@@ -33,15 +31,15 @@ def judge(vault: Vault, request: Request) -> tuple[str, ...]:
     Raises `Downgraded` when a provider that once proved who it is proves less now, and `KeyChanged` when a pinned
     one signs with another key.
     """
-    provider, host = request.provider, response_host(request)
-    known: list[Known] = [*vault.providers.values(), *_pinned(vault)]
-    if standing(provider, host, known) is not None:
+    provider = request.provider
+    known: list[Known] = [*vault.providers.values(), *vault.pins.values()]
+    if standing(provider, known) is not None:
         raise Downgraded("a provider of this name has proven more before")
     pin = vault.pins.get(provider.client_id)
     if provider.trust is Trust.PINNED and pin is not None and pin.key != provider.key_thumbprint:
         raise KeyChanged("the provider signs with another key than the one that was accepted")
-    hosts = {named for one in known if (named := host_of(one.client_id)) is not None}
-    named = host_of(provider.client_id) or host
+    hosts = {host for one in known for host in hosts_of(one)}
+    named = host_of(provider.client_id) or provider.host
     return look_alike_notes(named, hosts - {named})
 
 
@@ -76,15 +74,7 @@ async def accept_key(
         name=provider.name,
         key=provider.key_thumbprint or "",
         since=draft.core.time,
+        hosts=(provider.host,),
     )
     await journal.append(draft, approval=answer.approval, put=[vault.pin_record(pin)], apply=vault.apply)
     act.agreed = False  # to the key, and to nothing that comes
-
-
-def response_host(request: Request) -> str:
-    """The host that the answer is meant for."""
-    return urlsplit(request.response_uri).hostname or ""
-
-
-def _pinned(vault: Vault) -> list[Provider]:
-    return [Provider(Trust.PINNED, pin.client_id, pin.name, pin.key, None) for pin in vault.pins.values()]

@@ -17,7 +17,7 @@ from ownerd.core import provider_keys as keys
 from ownerd.core import recovery_code
 from ownerd.core.desk import Act
 from ownerd.core.keyslot import Enrolled, Keyslot
-from ownerd.core.known import KnownProvider
+from ownerd.core.known import KnownProvider, with_host
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.session import Session
@@ -140,6 +140,7 @@ def remember(
             disclosures=holder.known.disclosures + leaves,
             request_key=provider.key_thumbprint,
             got={**holder.known.got, **got},
+            hosts=with_host(holder.known.hosts, provider.host),
         )
     return KnownProvider(
         id=holder.id,
@@ -154,6 +155,7 @@ def remember(
         request_key=provider.key_thumbprint,
         tag=holder.tag or "",
         got=got,
+        hosts=(provider.host,),
     )
 
 

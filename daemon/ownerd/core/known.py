@@ -14,6 +14,7 @@ from ownerd.model.request import Provider, Trust
 
 PROVIDER: Final = "provider"
 PIN: Final = "pin"
+MAX_HOSTS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class KnownProvider:
     ``since`` and ``last`` are ledger times; ``disclosures`` counts those with a touch of their own. ``request_key`` is
     the thumbprint of the key that signed its last request. ``tag`` is the random part of its aliases. ``got`` maps
     claim names to the version that it holds. ``handover`` is the signed hand-over to the present key after a
-    rotation.
+    rotation. ``hosts`` are those to which its answers went, the latest `MAX_HOSTS`, newest last.
     """
 
     id: str
@@ -39,17 +40,32 @@ class KnownProvider:
     tag: str = ""
     got: Mapping[str, int] = field(default_factory=dict)
     handover: str | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A request key that the owner has accepted as a provider's: RFC 7638 thumbprint."""
+    """A request key that the owner has accepted as a provider's: RFC 7638 thumbprint.
+
+    ``hosts`` has the one to which the answer would go then.
+    """
 
     id: str
     client_id: str
     name: str
     key: str
     since: str
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def trust(self) -> Trust:
+        """As a provider of this key has it."""
+        return Trust.PINNED
+
+
+def with_host(hosts: tuple[str, ...], host: str) -> tuple[str, ...]:
+    """``hosts`` with ``host`` as the newest."""
+    return (*(one for one in hosts if one != host), host)[-MAX_HOSTS:]
 
 
 def format_provider(provider: KnownProvider) -> dict[str, Json]:
@@ -68,6 +84,7 @@ def format_provider(provider: KnownProvider) -> dict[str, Json]:
         "tag": provider.tag,
         "got": dict(provider.got),
         "handover": provider.handover,
+        "hosts": list(provider.hosts),
     }
 
 
@@ -87,17 +104,37 @@ def parse_provider(record_id: str, members: Mapping[str, Json]) -> KnownProvider
         tag=members["tag"],
         got={str(name): int(version) for name, version in members["got"].items()},
         handover=members["handover"],
+        hosts=_hosts(members),
     )
 
 
 def format_pin(pin: Pin) -> dict[str, Json]:
     """Members of the sealed record."""
-    return {"v": 1, "client_id": pin.client_id, "name": pin.name, "key": pin.key, "since": pin.since}
+    return {
+        "v": 1,
+        "client_id": pin.client_id,
+        "name": pin.name,
+        "key": pin.key,
+        "since": pin.since,
+        "hosts": list(pin.hosts),
+    }
 
 
 def parse_pin(record_id: str, members: Mapping[str, Json]) -> Pin:
-    """Inverse of `format_pin`. Raises `KeyError`."""
-    return Pin(record_id, members["client_id"], members["name"], members["key"], members["since"])
+    """Inverse of `format_pin`. Raises `KeyError`, `TypeError`."""
+    return Pin(
+        id=record_id,
+        client_id=members["client_id"],
+        name=members["name"],
+        key=members["key"],
+        since=members["since"],
+        hosts=_hosts(members),
+    )
+
+
+def _hosts(members: Mapping[str, Json]) -> tuple[str, ...]:
+    # Records that were made before hosts were kept have none; they learn theirs with the next touch.
+    return tuple(str(host) for host in members.get("hosts", ()))
 
 
 def provider_value(provider: Provider | KnownProvider) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 It warns and decides nothing. Sentences are ASCII: a name in other letters is described, never drawn. Where a
 domain ends and its owner's name begins is guessed (`_registrable`): the list of public suffixes is not here.
+`registrable` is for others who have to guess the same.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ def _parse(host: str) -> _Name:
         hyphened=f"-{'-.-'.join(own)}-",
         words=frozenset("-".join(bones).split("-")),
     )
+
+
+def registrable(host: str) -> str:
+    """What somebody registered to have ``host``: it alone, or the domain above it."""
+    return _parse(host).registrable
 
 
 def _distance(one: str, other: str, limit: int) -> int:

@@ -91,7 +91,9 @@ def _by_certificate(
         # 9. or a verified name could send the answer elsewhere
         raise NotAllowed("response_uri is on another host than the client id")
     client_id = claimed.parameters["client_id"]
-    return Provider(Trust.VERIFIED, client_id, identity.name, identity.thumbprint, identity.anchor)
+    return Provider(
+        Trust.VERIFIED, client_id, identity.name, identity.thumbprint, identity.anchor, response_host
+    )
 
 
 def _by_did(claimed: ClaimedRequest, signed: ClaimedJws, response_host: str) -> Provider:
@@ -100,11 +102,16 @@ def _by_did(claimed: ClaimedRequest, signed: ClaimedJws, response_host: str) -> 
     verify_jws(signed, identity.jwk, _WHAT)  # 7.
     if identity.host not in (None, response_host):  # 9.
         raise NotAllowed("response_uri is on another host than the client id")
-    return Provider(Trust.PINNED, claimed.parameters["client_id"], identity.name, identity.thumbprint, None)
+    client_id = claimed.parameters["client_id"]
+    return Provider(Trust.PINNED, client_id, identity.name, identity.thumbprint, None, response_host)
 
 
 def _by_attestation(
-    claimed: ClaimedRequest, signed: ClaimedJws, attesters: Sequence[Attester], now_ms: int
+    claimed: ClaimedRequest,
+    signed: ClaimedJws,
+    attesters: Sequence[Attester],
+    now_ms: int,
+    response_host: str,
 ) -> Provider:
     attested = verify_attestation(  # 8. and, for redirect_uris, 9.
         signed.header.get("jwt"),
@@ -115,10 +122,12 @@ def _by_attestation(
     )
     verify_jws(signed, attested.jwk, _WHAT)  # 7.
     client_id = claimed.parameters["client_id"]
-    return Provider(Trust.VERIFIED, client_id, attested.name, attested.thumbprint, attested.anchor)
+    return Provider(
+        Trust.VERIFIED, client_id, attested.name, attested.thumbprint, attested.anchor, response_host
+    )
 
 
-def _unsigned(claimed: ClaimedRequest) -> tuple[Provider, str, str]:
+def _unsigned(claimed: ClaimedRequest) -> tuple[Provider, str]:
     rest = claimed.claimed_id[1]
     if claimed.signed is not None:  # section 5.9.3: there is no key that could be trusted
         raise NotAllowed("redirect_uri client ids cannot be signed")
@@ -126,7 +135,7 @@ def _unsigned(claimed: ClaimedRequest) -> tuple[Provider, str, str]:
     if response_uri != rest:
         raise NotAllowed("response_uri differs from the client id")
     host = checks.uri_host(response_uri, "response_uri")
-    return Provider(Trust.CLAIMED, claimed.parameters["client_id"], host, None, None), response_uri, host
+    return Provider(Trust.CLAIMED, claimed.parameters["client_id"], host, None, None, host), response_uri
 
 
 def verify_origin(
@@ -135,8 +144,8 @@ def verify_origin(
     anchors: Sequence[x509.Certificate],
     attesters: Sequence[Attester],
     now_ms: int,
-) -> tuple[Provider, str, str]:
-    """Verify who asks: the provider, its response_uri and the host of that.
+) -> tuple[Provider, str]:
+    """Verify who asks: the provider and its response_uri.
 
     Checks 6 to 9, after those of parsing: (6) one source of a key, the prefix's own; (7) the signature under
     that key; (8) the key is the client id's, by chain, DID or attestation; (9) response_uri is where the
@@ -156,7 +165,7 @@ def verify_origin(
     host = checks.uri_host(claimed.parameters.get("response_uri"), "response_uri")
     response_uri = claimed.parameters["response_uri"]
     if prefix == DID_PREFIX:
-        return _by_did(claimed, signed, host), response_uri, host
+        return _by_did(claimed, signed, host), response_uri
     if prefix == "verifier_attestation":
-        return _by_attestation(claimed, signed, attesters, now_ms), response_uri, host
-    return _by_certificate(claimed, signed, anchors, now_ms, host), response_uri, host
+        return _by_attestation(claimed, signed, attesters, now_ms, host), response_uri
+    return _by_certificate(claimed, signed, anchors, now_ms, host), response_uri

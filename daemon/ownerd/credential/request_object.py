@@ -106,9 +106,9 @@ def verify_request(
     `NotSupported` for parameters.
     """
     parameters = claimed.parameters
-    provider, response_uri, host = verify_origin(claimed, anchors=anchors, attesters=attesters, now_ms=now_ms)
+    provider, response_uri = verify_origin(claimed, anchors=anchors, attesters=attesters, now_ms=now_ms)
     checks.require_known(parameters)
-    checks.require_audience(parameters, host)
+    checks.require_audience(parameters, provider.host)
     checks.require_current(parameters, now_ms)
     asked = parse_asked(parameters)
     return Request(

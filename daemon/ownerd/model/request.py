@@ -26,7 +26,7 @@ class Provider:
     """A relying party: trust level, full prefixed ``client_id`` and the thumbprint of its request key.
 
     ``name`` is what prompts show (a DNS name where one was verified). ``anchor`` is the SHA-256 hex
-    fingerprint of the trust anchor of a verified chain. Unsigned: both None.
+    fingerprint of the trust anchor of a verified chain. Unsigned: both None. ``host`` is where the answer goes.
     """
 
     trust: Trust
@@ -34,6 +34,7 @@ class Provider:
     name: str
     key_thumbprint: str | None
     anchor: str | None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
