@@ -6,14 +6,13 @@ The credential layer says what a request proves by itself; here it is held again
 from __future__ import annotations
 
 from ownerd.core.desk import Act
-from ownerd.core.known import Pin, provider_value
+from ownerd.core.known import Pin
 from ownerd.core.session import Session
-from ownerd.core.statement import Situation, app_label, pin_statement
+from ownerd.core.statement import Situation, pin_statement, request_values
 from ownerd.core.vault import ID_BYTES, Vault
 from ownerd.credential.lookalike import look_alike_notes
 from ownerd.credential.request_object import read_request
 from ownerd.credential.standing import Known, host_of, hosts_of, standing
-from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import Downgraded, KeyChanged
 from ownerd.model.names import Kind, Progress
 from ownerd.model.request import Request, Trust
@@ -57,13 +56,7 @@ async def accept_key(
     statement = pin_statement(request, situation)
     await session.agree(act, statement, "Accept")
     token = await session.locate(act, vault.enrolled)
-    values: dict[str, Json] = {
-        "statement": statement,
-        "app": app_label(act.caller),
-        "provider": provider_value(provider),
-        "request": format_b64u(request.digest),
-    }
-    draft = journal.draft(Kind.PROVIDER_PINNED, values)
+    draft = journal.draft(Kind.PROVIDER_PINNED, request_values(statement, act.caller, request))
     act.purpose = "accept a provider's key"
     answer = await session.touch(act, token, draft.challenge, [])
     act.purpose = ""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from ownerd.core.desk import Act
 from ownerd.core.holder import changes, find_opening, holder_for, remember
-from ownerd.core.known import provider_value
 from ownerd.core.plan import response_members
 from ownerd.core.service import Released
 from ownerd.core.session import Session
-from ownerd.core.statement import Situation, app_label, login_statement
+from ownerd.core.statement import Situation, login_statement, request_values
 from ownerd.core.vault import Vault
 from ownerd.credential.id_token import finish_id_token, prepare_id_token
 from ownerd.credential.presentation import seal_response
-from ownerd.model.encoding import Json, format_b64u
+from ownerd.model.encoding import Json
 from ownerd.model.errors import NotAllowed
 from ownerd.model.names import Kind, Progress
 from ownerd.model.request import Request, Trust
@@ -36,13 +35,7 @@ async def sign_in(
     statement = login_statement(request, situation, prepared)
     await session.agree(act, statement, "Sign in")
     opening = await find_opening(session, act, vault, holder)
-    values: dict[str, Json] = {
-        "statement": statement,
-        "app": app_label(act.caller),
-        "provider": provider_value(provider),
-        "request": format_b64u(request.digest),
-    }
-    draft = journal.draft(Kind.DISCLOSURE, values)
+    draft = journal.draft(Kind.DISCLOSURE, request_values(statement, act.caller, request))
     act.purpose = "sign in"
     opened = opening.finish(await session.touch(act, opening.token, draft.challenge, opening.handles))
     token = finish_id_token(prepared, opened.key)

@@ -10,9 +10,9 @@ import rfc8785
 
 from ownerd.core.desk import Act
 from ownerd.core.holder import Holder
-from ownerd.core.known import KnownProvider, provider_value
+from ownerd.core.known import KnownProvider
 from ownerd.core.ports import Rng
-from ownerd.core.statement import Situation, Statement, app_label, offer_statement
+from ownerd.core.statement import Situation, Statement, offer_statement, request_values
 from ownerd.credential.presentation import Prepared, prepare, statement_part
 from ownerd.credential.transaction_data import hashes
 from ownerd.model.claim import claim_path
@@ -101,13 +101,7 @@ def response_members(known: KnownProvider | None, terms: Mapping[str, Json] | No
 
 def entry_values(statement: Statement, offer: Offer, act: Act) -> dict[str, Json]:
     """The values that the entry of a disclosure, a grant or a counter-offer commits to."""
-    values: dict[str, Json] = {
-        "statement": statement,
-        "app": app_label(act.caller),
-        "provider": provider_value(offer.request.provider),
-        "request": format_b64u(offer.request.digest),
-        "purpose": _purpose(offer),
-    }
+    values = {**request_values(statement, act.caller, offer.request), "purpose": _purpose(offer)}
     for index, claim in enumerate(offer.claims):
         values[f"claim/{index}"] = claim_value(claim)
     return values

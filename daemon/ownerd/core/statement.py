@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ownerd.core.known import provider_value
 from ownerd.core.render import RENDER_VERSION, render
 from ownerd.model.caller import Caller
 from ownerd.model.encoding import Json, format_b64u
@@ -254,6 +255,15 @@ def restore_statement(
 def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
     """The values that an entry of the owner's own act commits to."""
     return {"statement": statement, "app": app_label(caller)}
+
+
+def request_values(statement: Statement, caller: Caller, request: Request) -> dict[str, Json]:
+    """The values that the entry of an act that a request asked for commits to."""
+    return {
+        **statement_values(statement, caller),
+        "provider": provider_value(request.provider),
+        "request": format_b64u(request.digest),
+    }
 
 
 def app_label(caller: Caller) -> dict[str, Json]:
