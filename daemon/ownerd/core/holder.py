@@ -49,9 +49,7 @@ class Holder:
     @property
     def asker(self) -> KnownAsker:
         """What negotiation may know of it."""
-        if self.known is None:
-            return KnownAsker(tag=self.tag)
-        return KnownAsker(new=False, got=self.known.got, tag=self.tag)
+        return KnownAsker(tag=self.tag) if self.known is None else self.known.asker
 
 
 @dataclass(frozen=True, slots=True)

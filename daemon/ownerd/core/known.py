@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ownerd.model.encoding import Json
+from ownerd.model.offer import KnownAsker
 from ownerd.model.request import Provider, Trust
 
 PROVIDER: Final = "provider"
@@ -41,6 +42,11 @@ class KnownProvider:
     got: Mapping[str, int] = field(default_factory=dict)
     handover: str | None = None
     hosts: tuple[str, ...] = ()
+
+    @property
+    def asker(self) -> KnownAsker:
+        """What negotiation may know of it."""
+        return KnownAsker(new=False, got=self.got, tag=self.tag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def explained(session: Session, vault: Vault, text: Json) -> dict[str, Json]:
     request = admission.read(session, text)
     alarms = admission.judge(vault, request)
     known = vault.provider_for(request.provider.client_id, request.provider.trust)
-    asker = KnownAsker() if known is None else KnownAsker(new=False, got=known.got, tag=known.tag)
+    asker = KnownAsker() if known is None else known.asker
     now = session.require_journal().now_ms() / 1000
     today = dt.datetime.fromtimestamp(now).astimezone().date()
     offer = negotiate(request, vault.claims, vault.policy, asker, today=today)
