@@ -19,7 +19,7 @@ from ownerd.ledger.entry import Leaf
 from ownerd.model.errors import StorageError
 from ownerd.model.names import Kind
 
-DELIVERED_SECONDS = 0.12  # `journal.NOTE_SECONDS`, and the writing
+DELIVERED_SECONDS = 0.2  # `request.DELIVERY_SECONDS`, `journal.NOTE_SECONDS`, and the writing
 NEVER = 1 << 30
 
 

@@ -196,7 +196,11 @@ def test_a_delivery_that_is_being_written_is_not_written_again(provider_rig: Pro
     asyncio.run(story())
 
 
-def test_a_delivery_survives_a_failed_commit_of_the_entry_it_went_with(provider_rig: ProviderRig):
+def test_a_delivery_survives_a_failed_commit_of_the_entry_it_went_with(
+    provider_rig: ProviderRig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ownerd.core.journal.NOTE_SECONDS", 1)  # longer than the entry that fails takes
+
     async def story() -> None:
         rig = await make(provider_rig)
         first = await rig.agent.present(APP, provider_rig.signed(), rig.job())
