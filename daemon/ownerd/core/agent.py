@@ -217,14 +217,9 @@ class Agent:
                 outcome = await restoring.restore(self._session, act, message.tool, wanted, on_close)
                 return message.answer(outcome)
             await unlocking.unlock(self._session, act)
-            if message.members.get("change") in token_acts.CHANGES:
-                return message.answer(await token_acts.change(self._session, act, message))
-            if message.members.get("change") in anchor_acts.CHANGES:
-                return message.answer(await anchor_acts.change(self._session, act, message))
-            if message.members.get("change") in asker_acts.CHANGES:
-                return message.answer(await asker_acts.change(self._session, act, message))
-            if message.members.get("change") in keeping.CHANGES:
-                return message.answer(await keeping.change(self._session, act, message))
+            for family in (token_acts, anchor_acts, asker_acts, keeping):
+                if message.members.get("change") in family.CHANGES:
+                    return message.answer(await family.change(self._session, act, message))
             return await owner.change(self._session, act, message)
 
     async def recover(self, caller: Caller, sealed: str, job: Job) -> str:
