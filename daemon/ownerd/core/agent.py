@@ -145,7 +145,7 @@ class Agent:
         ended = self._session.negotiations.end(caller.bus_name, negotiation)
         if ended.entries and journal.has_keys:
             values: dict[str, Json] = {"app": app_label(caller), "rounds": list(ended.entries)}
-            facts = {"error": Cancelled("").id}
+            facts = {"error": Cancelled.__name__}
             await journal.append(journal.draft(Kind.REFUSED, values, facts))
 
     async def receive(self, caller: Caller, sealed: str, job: Job) -> int:
