@@ -51,12 +51,16 @@ TTY = Terminal("/dev/pts/0", "xterm", "C.UTF-8")
 
 
 class ManualClock:
-    """A clock that tests set."""
+    """Clocks that tests set: ``wrong_ms`` is how far the one on the wall is ahead."""
 
     def __init__(self, now_ms: int = 1_795_442_400_000) -> None:
         self.time = now_ms
+        self.wrong_ms = 0
 
     def now_ms(self) -> int:
+        return self.passed_ms() + self.wrong_ms
+
+    def passed_ms(self) -> int:
         self.time += 1
         return self.time
 

@@ -43,11 +43,15 @@ logger = logging.getLogger("ownerd")
 
 
 class SystemClock:
-    """The wall clock."""
+    """The system's clocks."""
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
+
+    def passed_ms(self) -> int:
+        """Milliseconds since the machine started."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def main() -> None:

@@ -5,6 +5,10 @@ The credential layer says what a request proves by itself; here it is held again
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+
 from ownerd.core.desk import Act
 from ownerd.core.known import Pin
 from ownerd.core.session import Session
@@ -13,15 +17,39 @@ from ownerd.core.vault import ID_BYTES, Vault
 from ownerd.credential.lookalike import look_alike_notes
 from ownerd.credential.request_object import read_request
 from ownerd.credential.standing import Known, host_of, hosts_of, standing
-from ownerd.model.errors import Downgraded, KeyChanged
+from ownerd.model.errors import ClockWrong, Downgraded, KeyChanged, NotAllowed, RequestError
 from ownerd.model.names import Kind, Progress
 from ownerd.model.request import Request, Trust
 
 
 def read(session: Session, text: str) -> Request:
-    """Step 3: bytes become a verified request. Raises `RequestError`."""
-    now_ms = session.require_journal().now_ms()
-    return read_request(text, anchors=session.anchors(), attesters=session.attesters(), now_ms=now_ms)
+    """Step 3: bytes become a verified request. Raises `RequestError`.
+
+    Whether it is valid now the clock says, not the ledger (docs/decisions/0019): `ClockWrong` where they differ on that.
+    """
+    newest_ms = session.require_journal().now_ms()
+    read_at = partial(read_request, text, anchors=session.anchors(), attesters=session.attesters())
+    try:
+        return read_at(now_ms=session.clock.now_ms())
+    except NotAllowed as error:
+        if session.clock_is_behind and _holds(partial(read_at, now_ms=newest_ms)):
+            raise ClockWrong(
+                "the request is valid at the newest entry's time, and not by the clock"
+            ) from error
+        raise
+
+
+def _holds(read: Callable[[], Request]) -> bool:
+    try:
+        read()
+    except RequestError:
+        return False
+    return True
+
+
+def today(session: Session) -> dt.date:
+    """The owner's day, for ages."""
+    return dt.datetime.fromtimestamp(session.clock.now_ms() / 1000).astimezone().date()
 
 
 def judge(vault: Vault, request: Request) -> tuple[str, ...]:

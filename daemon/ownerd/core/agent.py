@@ -56,7 +56,7 @@ class Agent:
         self._failures = Failures(session.clock)
         self._running: set[asyncio.Task[object]] = set()
         self._ending: asyncio.Task[None] | None = None
-        self._last_use_ms = session.clock.now_ms()
+        self._last_use_ms = session.clock.passed_ms()
         self._enrolled = 0
         self._shared: Shared[Released | CounterOffer] = Shared()
         self._undelivered: set[int] = set()
@@ -244,7 +244,7 @@ class Agent:
         """Seconds since the last act ended; 0 while one runs, and while there is nothing to lock."""
         if self._running or self._session.vault is None:
             return 0.0
-        return max(0.0, (self._session.clock.now_ms() - self._last_use_ms) / 1000)
+        return (self._session.clock.passed_ms() - self._last_use_ms) / 1000
 
     def lock(self, reason: str) -> None:
         """Lock: fail what is in flight, record it, end the process. Calling it again changes nothing."""
@@ -298,7 +298,7 @@ class Agent:
                     raise
         finally:
             self._running.discard(task)
-            self._last_use_ms = self._session.clock.now_ms()
+            self._last_use_ms = self._session.clock.passed_ms()
 
     async def _record(self, act: Act, error: OwnerdError) -> None:
         journal = self._session.journal

@@ -29,7 +29,7 @@ _ID_BYTES: Final = 12
 
 @dataclass(slots=True, eq=False)
 class Negotiation:
-    """One negotiation: ``entries`` are those of its counter-offers; ``offered`` is the last one, by request digest."""
+    """One negotiation, until `Clock.passed_ms` is ``ends_ms``: ``entries`` are those of its counter-offers; ``offered`` is the last one, by request digest."""
 
     id: str
     bus_name: str
@@ -89,19 +89,20 @@ class Negotiations:
             self.drop(negotiation)
             raise Busy(f"the negotiation has had its {MAX_ROUNDS} rounds")
         self._live[negotiation.id] = negotiation
+        left_ms = negotiation.ends_ms - self._clock.passed_ms()
         return {
             "v": 1,
             "negotiation": negotiation.id,
             "round": len(negotiation.entries) + 1,
             **offer_members(offer),
-            "expires": negotiation.ends_ms // 1000,
+            "expires": (self._clock.now_ms() + left_ms) // 1000,
         }
 
     def _begin(self, bus_name: str, request: Request) -> Negotiation:
         self._expire()
         if len(self._live) >= MAX_NEGOTIATIONS:
             raise Busy("too many negotiations at once")
-        ends = self._clock.now_ms() + MAX_SECONDS * 1000
+        ends = self._clock.passed_ms() + MAX_SECONDS * 1000
         return Negotiation(secrets.token_urlsafe(_ID_BYTES), bus_name, _asker(request), ends)
 
     def _find(self, bus_name: str, negotiation: str) -> Negotiation:
@@ -112,7 +113,7 @@ class Negotiations:
         return found
 
     def _expire(self) -> None:
-        now = self._clock.now_ms()
+        now = self._clock.passed_ms()
         self._live = {one.id: one for one in self._live.values() if one.ends_ms > now}
 
 

@@ -43,10 +43,9 @@ class Budget:
 
     def admit(self, caller: Caller) -> None:
         """Count one request that the owner would be asked about. Raises `Busy`, `NotAllowed`."""
-        now = self._clock.now_ms()
-        if self._today.get(_name(caller), 0) > now:
+        if self._today.get(_name(caller), 0) > self._clock.now_ms():
             raise NotAllowed("the owner wants no requests of this app today")
-        app = self._app(caller)
+        app, now = self._app(caller), self._clock.passed_ms()
         if now < app.quiet_until_ms:
             left = (app.quiet_until_ms - now + 999) // 1000
             raise Busy(f"the owner refused this app; it may ask again in {left} seconds")
@@ -61,7 +60,7 @@ class Budget:
         app = self._app(caller)
         pause = min(COOL_DOWN_MS << min(app.refusals, 16), MAX_COOL_DOWN_MS)
         app.refusals += 1
-        app.quiet_until_ms = self._clock.now_ms() + pause
+        app.quiet_until_ms = self._clock.passed_ms() + pause
 
     def approved(self, caller: Caller) -> None:
         """The owner approved: what was refused before is forgiven."""

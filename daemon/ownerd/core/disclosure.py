@@ -6,7 +6,6 @@ grant that a touch made.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 import rfc8785
@@ -26,7 +25,7 @@ from ownerd.core.statement import Situation, offer_statement
 from ownerd.core.vault import Vault
 from ownerd.credential.presentation import build_response, finish
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import Downgraded, KeyChanged, NotAllowed
+from ownerd.model.errors import ClockWrong, Downgraded, KeyChanged, NotAllowed
 from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import KnownAsker, Offer
 from ownerd.model.policy import GrantLimits
@@ -62,7 +61,7 @@ async def present(session: Session, act: Act, text: str, wishes: Wishes) -> Rele
         waited = True
     vault = session.require_vault()
     alarms = await _judged(session, vault, request)
-    if not wishes.ask and grants.may_have_grant(request, act.caller):
+    if not wishes.ask and _may_repeat(session, request, act):
         released = await _repeat(session, act, vault, request)
         if released is not None:
             return released
@@ -96,7 +95,7 @@ async def _repeat(session: Session, act: Act, vault: Vault, request: Request) ->
         return None
     await grants.end_expired(session, vault)
     asker = KnownAsker(new=False, got=provider.got, tag=provider.tag)
-    offer = negotiate(request, vault.claims, vault.policy, asker, today=_today(session))
+    offer = negotiate(request, vault.claims, vault.policy, asker, today=admission.today(session))
     found = grants.find_grant(vault, provider, offer)
     if found is None or not found[1]:
         return None
@@ -184,7 +183,7 @@ def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing) -> O
         vault.claims,
         vault.policy,
         holder.asker,
-        today=_today(case.session),
+        today=admission.today(case.session),
         without=narrowing.without,
         retention_days=narrowing.retention_days,
     )
@@ -211,12 +210,12 @@ def _plan(
     if not offer.credentials:
         # Said in the same words whether nothing is in the vault or all is held back: the app learns neither.
         raise NotAllowed("nothing is released")
-    now_ms = session.require_journal().now_ms()
     situation = _situation(case, vault, holder, values_shown=values_shown)
     limits = _limits(case, vault, holder, offer, narrowing)
     if limits is not None:
-        return make_grant_plan(offer, holder, limits, situation, now_ms, session.rng)
-    return make_plan(offer, holder, situation, now_ms, session.rng)
+        since_ms = session.require_journal().now_ms()  # as its entry: the verifier judges it from there
+        return make_grant_plan(offer, holder, limits, situation, since_ms, session.rng)
+    return make_plan(offer, holder, situation, session.clock.now_ms(), session.rng)
 
 
 def _limits(
@@ -225,8 +224,10 @@ def _limits(
     """How far a grant would go: as the owner says now, as a rule says, or as the one that is renewed."""
     if narrowing.grant is not None:
         grants.require_eligible(case.request, case.act.caller)
+        if case.session.clock_is_behind:
+            raise ClockWrong("no grant can be given while the clock stands before the ledger's newest entry")
         return narrowing.grant
-    if case.wishes.ask or not offer.claims or not grants.may_have_grant(case.request, case.act.caller):
+    if case.wishes.ask or not offer.claims or not _may_repeat(case.session, case.request, case.act):
         return None
     if offer.grant is not None or holder.known is None:
         return offer.grant
@@ -262,6 +263,6 @@ async def _counter(
     return CounterOffer(negotiation.id, rfc8785.dumps(document).decode(), entry)
 
 
-def _today(session: Session) -> dt.date:
-    """The owner's day, for ages."""
-    return dt.datetime.fromtimestamp(session.require_journal().now_ms() / 1000).astimezone().date()
+def _may_repeat(session: Session, request: Request, act: Act) -> bool:
+    """Whether a grant may serve: its time is the ledger's, which stands still while the clock is behind it."""
+    return grants.may_have_grant(request, act.caller) and not session.clock_is_behind

@@ -32,7 +32,7 @@ class Failures:
 
     async def record(self, journal: Journal, act: Act, error: OwnerdError) -> int | None:
         """Append an entry for ``error``; None when it was only counted."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.passed_ms()
         if now_ms - self._window_ms >= _MINUTE_MS:
             self._window_ms, self._written = now_ms, 0
         if self._written >= PER_MINUTE:

@@ -148,7 +148,7 @@ class Journal:
         return codec.origin(self.log_id)
 
     def now_ms(self) -> int:
-        """Wall clock, but never before the last entry (DESIGN section 4, step 4)."""
+        """What an entry made now says: the wall clock, but never before the last entry."""
         return max(self._clock.now_ms(), self._last_ms)
 
     @property

@@ -28,7 +28,9 @@ async def sign_in(
     if provider.trust is Trust.CLAIMED:
         raise NotAllowed("a login needs a signed request")
     holder = holder_for(vault, provider, session.rng)
-    prepared = prepare_id_token(request, holder_jwk=holder.public_jwk, issued_at=journal.now_ms() // 1000)
+    prepared = prepare_id_token(
+        request, holder_jwk=holder.public_jwk, issued_at=session.clock.now_ms() // 1000
+    )
     anchor = provider.anchor
     new_anchor = anchor is not None and anchor not in vault.anchors
     situation = Situation(act.caller, holder.known is None, new_anchor, alarms)

@@ -86,14 +86,14 @@ async def _entries(session: Session, act: Act, message: ToolMessage, vault: Vaul
     if type(values) is not bool:
         raise InvalidArgument("whether values are read is neither true nor false")
     if "approved" in members:
-        approved = reads.require(members["approved"], message.tool, bus_name, session.clock.now_ms())
+        approved = reads.require(members["approved"], message.tool, bus_name, session.clock.passed_ms())
         start = _number(members.get("start"))
     else:
         start, count = _range(session, members)
         statement = read_statement(act.caller, message.tool, "entries", [f"{start} to {start + count - 1}"])
         entry = await _approved(session, act, Kind.OWNER_READ, lambda _shown: statement, "Show")
         approved = ApprovedRead(entry, message.tool, bus_name, start, start + count)
-        reads.allow(approved, session.clock.now_ms())
+        reads.allow(approved, session.clock.passed_ms())
     page = await read_page(session.store, vault, approved, start, values=values)
     return {**page, "log": session.require_journal().origin.partition("/")[2]}
 

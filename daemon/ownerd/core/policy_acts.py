@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 
 from ownerd.core import admission
@@ -30,9 +29,7 @@ def explained(session: Session, vault: Vault, text: Json) -> dict[str, Json]:
     alarms = admission.judge(vault, request)
     known = vault.provider_for(request.provider.client_id, request.provider.trust)
     asker = KnownAsker() if known is None else known.asker
-    now = session.require_journal().now_ms() / 1000
-    today = dt.datetime.fromtimestamp(now).astimezone().date()
-    offer = negotiate(request, vault.claims, vault.policy, asker, today=today)
+    offer = negotiate(request, vault.claims, vault.policy, asker, today=admission.today(session))
     provider = request.provider
     return {
         "asker": {

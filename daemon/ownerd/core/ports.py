@@ -18,10 +18,13 @@ from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCreden
 
 
 class Clock(Protocol):
-    """Wall clock."""
+    """The time of day, which may be wrong and be set, and the time that passes, which nobody sets."""
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """Milliseconds since the epoch, by the wall clock."""
+
+    def passed_ms(self) -> int:
+        """Milliseconds since some moment, those asleep included."""
 
 
 class Rng(Protocol):

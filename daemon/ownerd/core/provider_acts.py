@@ -62,8 +62,8 @@ async def rotate(session: Session, act: Act, tool: str, provider_id: Json) -> di
         old = require_provider(vault, provider_id)
         new_key = provider_keys.new_private_key()
         new_jwk = public_members(new_key)
-        now_ms = journal.now_ms()
-        prepared = prepare_handover(old.public_jwk, new_jwk, old.client_id, now_ms // 1000)
+        issued_at = session.clock.now_ms() // 1000
+        prepared = prepare_handover(old.public_jwk, new_jwk, old.client_id, issued_at)
         about: dict[str, Json] = {**provider_value(old), "handover": prepared}
         statement = provider_statement("provider-rotated", act.caller, tool, about)
         await session.agree(act, statement, "New key")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Enrolled)
 
 TOKEN_SECONDS: Final = 60.0
+CLOCK_SLACK_MS: Final = 60_000
 POLL_SECONDS: Final = 0.5
 
 
@@ -82,6 +83,11 @@ class Session:
         if self.vault is None:
             raise Locked("the vault is locked")
         return self.vault
+
+    @property
+    def clock_is_behind(self) -> bool:
+        """Whether the clock stands before the newest entry: it is behind now, or was ahead once (decisions/0019)."""
+        return self.require_journal().now_ms() > self.clock.now_ms() + CLOCK_SLACK_MS
 
     async def confirm(self, act: Act, text: Callable[[Narrowing, bool], str], verb: str = "Approve") -> None:
         """`Desk.confirm`, for acts that looked into the vault before: another act may have gone first meanwhile.

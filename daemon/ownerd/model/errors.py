@@ -67,6 +67,12 @@ class KeyChanged(RequestError):
     exit_code = 3
 
 
+class ClockWrong(RequestError):
+    """The clock stands before the newest ledger entry, and what is asked is not valid by it."""
+
+    hint = "set the clock; if it was ahead when that entry was made, entries keep its time until then, which does no harm"
+
+
 class NotFound(RequestError):
     """No such claim, provider, entry, request or token."""
 
