@@ -27,7 +27,7 @@ from ownerd.core.statement import app_label
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.encoding import Json
-from ownerd.model.errors import Cancelled, Dismissed, InternalError, OwnerdError
+from ownerd.model.errors import Cancelled, Dismissed, InternalError, InvalidArgument, OwnerdError
 from ownerd.model.names import Kind
 from ownerd.model.token import TokenInfo
 
@@ -217,8 +217,11 @@ class Agent:
                 outcome = await restoring.restore(self._session, act, message.tool, wanted, on_close)
                 return message.answer(outcome)
             await unlocking.unlock(self._session, act)
+            change = message.members.get("change")
+            if not isinstance(change, str):
+                raise InvalidArgument("the message names no change")
             for family in (token_acts, anchor_acts, asker_acts, keeping):
-                if message.members.get("change") in family.CHANGES:
+                if change in family.CHANGES:
                     return message.answer(await family.change(self._session, act, message))
             return await owner.change(self._session, act, message)
 

@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pytest
 from demo import provider_kit as kit
-from tests.rigs.core import APP, kinds, make_core, set_up, verify
+from tests.rigs.core import APP, kinds, make_core, seal, set_up, verify
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
+
+from ownerd.model.errors import InvalidArgument
 
 
 def test_a_disclosure_is_shown_signed_recorded_and_verifies(provider_rig: ProviderRig):
@@ -24,5 +27,16 @@ def test_a_disclosure_is_shown_signed_recorded_and_verifies(provider_rig: Provid
         assert "e-mail: ada@example.org" in rig.owner.shown[-1]
         assert kinds(rig) == ["genesis", "token-enrolled", "owner-change", "disclosure", "delivered"]
         assert verify(rig, answer["verifier_key"]).origin == "proven"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("wanted", [["set"], {}, None, 1, "nothing"])
+def test_a_change_that_is_none_of_ours_is_a_malformed_message(wanted: object):
+    async def story() -> None:
+        rig = make_core(FakeStore())
+        await set_up(rig, given_name="Ada")
+        with pytest.raises(InvalidArgument):
+            await rig.agent.change(APP, seal(rig, change=wanted), rig.job())
 
     asyncio.run(story())
