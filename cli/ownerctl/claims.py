@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from ownerctl import render
@@ -13,13 +13,25 @@ if TYPE_CHECKING:
 
 
 def require_names(names: Iterable[str]) -> list[str]:
-    """Names of the table, each once, in order. Raises `UsageTrouble` for any other."""
-    from ownerctl.errors import UsageTrouble
+    """Names of claims that are stored, each once, in order. Raises `UsageTrouble` for any other."""
     from ownerd.model.claim import LABELS
 
+    return _require(names, LABELS)
+
+
+def require_asked(names: Iterable[str]) -> list[str]:
+    """As `require_names`, of claims that can be asked for and held back: derived ones and ``address``, too."""
+    from ownerd.model.claim import OFFERED
+
+    return _require(names, OFFERED)
+
+
+def _require(names: Iterable[str], known: Collection[str]) -> list[str]:
+    from ownerctl.errors import UsageTrouble
+
     for name in names:
-        if name not in LABELS:
-            raise UsageTrouble(f"unknown claim {name[:40]!r}", hint="known are " + ", ".join(LABELS))
+        if name not in known:
+            raise UsageTrouble(f"unknown claim {name[:40]!r}", hint="known are " + ", ".join(known))
     return list(dict.fromkeys(names))
 
 

@@ -55,3 +55,10 @@ def complete_claims(_context: click.Context, _parameter: click.Parameter, typed:
     from ownerd.model.claim import LABELS
 
     return [name for name in LABELS if name.startswith(typed)]
+
+
+def complete_asked(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """As `complete_claims`, of claims that can be asked for and held back."""
+    from ownerd.model.claim import OFFERED
+
+    return [name for name in OFFERED if name.startswith(typed)]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.claims import require_names
-from ownerctl.options import Output, complete_claims, examples, output_options
+from ownerctl.claims import require_asked
+from ownerctl.options import Output, complete_asked, examples, output_options
 
 if TYPE_CHECKING:
     from ownerd.credential.jwe import JwePrivateKey
@@ -125,7 +125,7 @@ def read_request(path: str) -> Asked:
     epilog=examples("ownerctl request --claim given_name --claim email --json", "ownerctl request --file -")
 )
 @click.option(
-    "--claim", "names", multiple=True, metavar="NAME", shell_complete=complete_claims, help="Ask for a claim."
+    "--claim", "names", multiple=True, metavar="NAME", shell_complete=complete_asked, help="Ask for a claim."
 )
 @click.option(
     "--file", "path", type=click.Path(allow_dash=True), help="Send this request object; - reads it."
@@ -169,7 +169,7 @@ def request(
     if path is not None:
         asked = read_request(path)
     else:
-        asked = with_own_key(build_request(require_names(names), response_uri, purpose))
+        asked = with_own_key(build_request(require_asked(names), response_uri, purpose))
 
     wishes = Wishes(negotiates=negotiates, accepts=accepts, asks=asks)
     _print_answer(asked, bargain(asked.text, wishes, output), output)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ownerctl import render
-from ownerctl.claims import require_names
-from ownerctl.options import Output, complete_claims, examples, output_options
+from ownerctl.claims import require_asked
+from ownerctl.options import Output, complete_asked, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.client import Option
@@ -94,7 +94,7 @@ def pending(output: Output) -> None:
 )
 @click.argument("request_id", required=False, metavar="[ID]", shell_complete=complete_pending)
 @click.option(
-    "--without", multiple=True, metavar="CLAIM", shell_complete=complete_claims, help="Leave a claim out."
+    "--without", multiple=True, metavar="CLAIM", shell_complete=complete_asked, help="Leave a claim out."
 )
 @click.option("--retention", metavar="P30D", help="How long it may be kept, instead of what is asked.")
 @click.option("--grant-days", type=click.IntRange(1), help="Let the provider repeat this, for so many days.")
@@ -149,7 +149,7 @@ def _narrowing(
     if given and len(given) < len(limits):
         hint = "--grant-days 30 --grant-count 100 --grant-per-hour 20"
         raise UsageTrouble("a grant needs its days, its count and its number per hour", hint=hint)
-    narrowing: dict[str, Option] = {"without": require_names(without), **given}
+    narrowing: dict[str, Option] = {"without": require_asked(without), **given}
     if retention is not None:
         try:
             narrowing["retention_days"] = retention_days(retention)

@@ -12,7 +12,7 @@ from ownerd.core.service import Narrowing, Wishes
 from ownerd.credential.transaction_data import MAX_RETENTION_DAYS
 from ownerd.dbuslib import Variant
 from ownerd.model.caller import Caller, Terminal
-from ownerd.model.claim import LABELS, require_claim_name
+from ownerd.model.claim import OFFERED, require_offered_name
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.policy import MAX_GRANT_COUNT, MAX_GRANT_DAYS, MAX_GRANT_PER_HOUR, GrantLimits
 
@@ -95,7 +95,7 @@ def _parse_wishes(values: dict[str, Any]) -> Wishes:
 
 def _parse_narrowing(values: dict[str, Any]) -> Narrowing:
     without = values.get("without", [])
-    if len(without) > len(LABELS):
+    if len(without) > len(OFFERED):
         raise InvalidArgument("option without names more claims than there are")
     for key, (least, most) in _BOUNDS.items():
         if key in values and not least <= values[key] <= most:
@@ -106,7 +106,7 @@ def _parse_narrowing(values: dict[str, Any]) -> Narrowing:
             "options grant_days, grant_count and grant_per_hour go together, all three or none"
         )
     return Narrowing(
-        without=frozenset(require_claim_name(name) for name in without),
+        without=frozenset(require_offered_name(name) for name in without),
         retention_days=values.get("retention_days"),
         grant=GrantLimits(*(values[key] for key in _GRANT)) if given else None,
     )

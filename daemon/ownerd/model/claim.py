@@ -6,6 +6,7 @@ dot (``address.locality``), everywhere but in DCQL and SD-JWT, where they are pa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,10 @@ DERIVED_LABELS: Final[dict[str, str]] = {
     "age_birth_year": "year of birth",
 }
 
+ADDRESS: Final = "address"
+# What can be asked for and held back; the address stands for all of its members.
+OFFERED: Final = (*LABELS, ADDRESS, *DERIVED_LABELS)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -78,13 +83,16 @@ def claim_label(name: str) -> str:
 
 
 def require_offered_name(name: str) -> str:
-    """Return ``name`` of a claim that can be offered, held back or named in a rule. Raises `InvalidArgument`."""
-    return name if name in DERIVED_LABELS else require_claim_name(name)
+    """Return ``name`` of a claim that can be asked for and held back. Raises `InvalidArgument`."""
+    return _require(name, OFFERED)
 
 
 def require_claim_name(name: str) -> str:
     """Return ``name`` of a claim that can be stored. Raises `InvalidArgument` for one that is not in the table."""
-    if name not in LABELS:
-        known = ", ".join(LABELS)
-        raise InvalidArgument(f"unknown claim {name[:40]!r}; known are {known}")
+    return _require(name, LABELS)
+
+
+def _require(name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise InvalidArgument(f"unknown claim {name[:40]!r}; known are {', '.join(known)}")
     return name

@@ -140,6 +140,25 @@ def test_the_owner_narrows_and_grants_from_elsewhere(served: Served) -> None:
     asyncio.run(run())
 
 
+def test_the_owner_holds_back_derived_claims_and_the_whole_address(served: Served) -> None:
+    async def run() -> None:
+        async with client(served.address) as tool:
+            names = ["age_over_18", "address", "email"]
+            reply = await tool.owner(
+                "Requests", "Approve", "sa{sv}", "7", {"without": Variant("as", [*names, "email"])}
+            )
+            assert reply.message_type is MessageType.METHOD_RETURN, reply.body
+            assert await served.wait_call("approve") == ["approve", "7", None, sorted(names)]
+            for odd in (["age_over_19"], ["address."], ["address.*"], [""], ["email"] * 1000):
+                reply = await tool.owner(
+                    "Requests", "Approve", "sa{sv}", "7", {"without": Variant("as", odd)}
+                )
+                assert reply.error_name == INVALID, odd
+        assert len(served.calls()) == 1
+
+    asyncio.run(run())
+
+
 def test_an_app_is_refused_for_today(served: Served) -> None:
     async def run() -> None:
         async with client(served.address) as tool:

@@ -21,6 +21,7 @@ from ownerd.core.service import Narrowing, Wishes
 from ownerd.credential.transaction_data import MAX_RETENTION_DAYS
 from ownerd.dbuslib import Variant
 from ownerd.model.caller import Caller, Confidence
+from ownerd.model.claim import OFFERED
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.policy import MAX_GRANT_DAYS, GrantLimits
 
@@ -32,6 +33,8 @@ def test_every_documented_option_is_taken() -> None:
     assert parse_options(given, REQUEST_OPTIONS) == Options("handle_token_1", "tty_1", "term_1", "locale_1")
     without = parse_options({"without": Variant("as", ["email", "address.locality"])}, APPROVE_OPTIONS)
     assert without.narrowing == Narrowing(frozenset({"email", "address.locality"}))
+    derived = parse_options({"without": Variant("as", list(OFFERED))}, APPROVE_OPTIONS)
+    assert derived.narrowing == Narrowing(frozenset(OFFERED))
     assert parse_options({}, REQUEST_OPTIONS) == Options()
 
 
