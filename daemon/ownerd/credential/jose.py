@@ -14,7 +14,7 @@ from joserfc import jwe, jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from ownerd.credential.jwe import MAX_JWE_CHARS, required_members
+from ownerd.credential.jwe import MAX_JWE_CHARS, public_key
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
 
@@ -40,7 +40,7 @@ _SEALING: Final = _Sealing(algorithms=["ECDH-ES", "A128GCM", "A256GCM"])
 def _public(key: PublicKey) -> ECKey:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return ECKey.import_key(key)
-    return ECKey.import_key(required_members(key))
+    return ECKey.import_key(public_key(key))
 
 
 def sign_compact(header: Mapping[str, Json], payload: bytes, key: ec.EllipticCurvePrivateKey) -> str:

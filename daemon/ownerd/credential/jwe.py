@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -74,6 +75,19 @@ def required_members(jwk: Mapping[str, Json]) -> dict[str, Json]:
     return {name: jwk[name] for name in _REQUIRED_MEMBERS}
 
 
+def public_key(jwk: Mapping[str, Json]) -> ec.EllipticCurvePublicKey:
+    """The key of a P-256 public JWK. Raises `InvalidArgument` for malformed coordinates and a point off the curve."""
+    return _public_key(_coordinate(jwk, "x"), _coordinate(jwk, "y"))
+
+
+@lru_cache(maxsize=64)
+def _public_key(x: int, y: int) -> ec.EllipticCurvePublicKey:
+    try:
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    except ValueError as error:
+        raise InvalidArgument("JWK is not a point on P-256") from error
+
+
 def _coordinate(jwk: Mapping[str, Json], name: str) -> int:
     value = jwk.get(name)
     if not isinstance(value, str) or len(value) != len(format_b64u(bytes(_COORDINATE_BYTES))):
@@ -92,11 +106,7 @@ def require_p256_public(jwk: Mapping[str, Json]) -> dict[str, Json]:
         raise InvalidArgument("JWK holds a private key")
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise InvalidArgument("JWK is not an EC key on P-256")
-    numbers = ec.EllipticCurvePublicNumbers(_coordinate(jwk, "x"), _coordinate(jwk, "y"), ec.SECP256R1())
-    try:
-        numbers.public_key()
-    except ValueError as error:
-        raise InvalidArgument("JWK is not a point on P-256") from error
+    public_key(jwk)
     members = required_members(jwk)
     for name in ("use", "alg", "kid"):
         if name in jwk:

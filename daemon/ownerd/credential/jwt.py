@@ -46,6 +46,13 @@ def sign_jwt(prepared: str, key: ec.EllipticCurvePrivateKey) -> str:
     return signed
 
 
+def make_jwt(header: Mapping[str, Json], payload: Mapping[str, Json], key: ec.EllipticCurvePrivateKey) -> str:
+    """Compose and sign at once, where nobody was shown a `signing_input`. Raises `InvalidArgument`."""
+    from ownerd.credential.jose import sign_compact
+
+    return sign_compact(header, compact_json(dict(payload)), key)
+
+
 def verify_jwt(jwt: str, public: Mapping[str, Json] | ec.EllipticCurvePublicKey) -> None:
     """Verify an ES256 signature by a key or a public JWK. Raises `InvalidArgument`."""
     from ownerd.credential.jose import verify_compact

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ownerd.credential.did import did_jwk, verification_method
 from ownerd.credential.jwe import public_members, require_p256_public, required_members, seal_jwe
-from ownerd.credential.jwt import compact_json, sign_jwt, signing_input, split_jwt, verify_jwt
+from ownerd.credential.jwt import compact_json, make_jwt, sign_jwt, signing_input, split_jwt, verify_jwt
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import InternalError, InvalidArgument
 from ownerd.model.names import VCT
@@ -245,7 +245,7 @@ def bind(issuer_jwt: str, prepared: Prepared, key: ec.EllipticCurvePrivateKey) -
     """Append the disclosures and the KB-JWT, signed by ``key``, to an issuer-signed JWT."""
     bound = "".join(f"{part}~" for part in (issuer_jwt, *prepared.disclosures))
     payload = {**prepared.kb_payload, "sd_hash": _digest(bound)}
-    return bound + sign_jwt(signing_input(prepared.kb_header, payload), key)
+    return bound + make_jwt(prepared.kb_header, payload, key)
 
 
 def parse_presentation(text: str) -> Parts:
@@ -285,21 +285,6 @@ def verify_finished(
     except InvalidArgument as error:
         raise InternalError("the presentation is malformed or its signature does not hold") from error
     _compare(presentation, prepared, parts, issuer_input, (header, payload))
-
-
-def verify_shown(
-    presentation: str, issuer_jwt: str, prepared: Prepared, confirmed: ec.EllipticCurvePublicKey
-) -> None:
-    """`verify_finished` for a credential that was verified when it was made: only the KB-JWT is new."""
-    try:
-        parts = parse_presentation(presentation)
-        _, header, payload = split_jwt(parts.kb_jwt)
-        verify_jwt(parts.kb_jwt, confirmed)
-    except InvalidArgument as error:
-        raise InternalError("the presentation is malformed or its signature does not hold") from error
-    if parts.issuer_jwt != issuer_jwt:
-        raise InternalError("the issuer-signed JWT is not the one of the grant")
-    _compare(presentation, prepared, parts, issuer_jwt.rpartition(".")[0], (header, payload))
 
 
 def _compare(

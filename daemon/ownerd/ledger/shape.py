@@ -16,6 +16,9 @@ from ownerd.model.errors import InvalidArgument, Malformed
 
 MAX_INT: Final = (1 << 53) - 1
 _SIMPLE_DEPTH: Final = 32
+_ENCODER: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)  # json.dumps would make one at each call
 
 
 def format_canonical(value: Json) -> bytes:
@@ -35,8 +38,7 @@ def format_plain(value: Json) -> bytes:
     Raises `Malformed` for what JSON cannot hold.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode("utf-8")
+        return _ENCODER.encode(value).encode("utf-8")
     except (ValueError, TypeError, RecursionError) as error:
         raise Malformed("value has no canonical JSON") from error
 
