@@ -1,10 +1,13 @@
-"""Floors: the same rows in bare SQLite, the same signatures with bare `cryptography`. Nothing of ownerd's is called."""
+"""Floors: the same rows in bare SQLite, the same hashes and signatures, bare. Nothing of ownerd's is called."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import sqlite3
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +56,38 @@ class BareDatabase:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def hash_leaves(leaves: Iterable[bytes]) -> None:
+    """Every leaf once, and as many inner nodes as there are leaves (RFC 6962, section 2.1)."""
+    for leaf in leaves:
+        digest = hashlib.sha256(b"\0" + leaf).digest()
+        hashlib.sha256(b"\1" + digest + digest).digest()
+
+
+def hash_file(path: Path) -> None:
+    """What verifying the hashes of a ledger, or a start on it, cannot do without: `hash_leaves` of its rows."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        hash_leaves(map(itemgetter(0), connection.execute("SELECT leaf FROM entry ORDER BY seq")))
+    finally:
+        connection.close()
+
+
+def verifications(checkpoints: int, approvals: int) -> Callable[[], None]:
+    """As many Ed25519 and ES256 verifications as a ledger has checkpoints and approvals."""
+    text, digest = bytes(200), ec.ECDSA(hashes.SHA256())
+    log, token = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
+    log_signature, token_signature = log.sign(text), token.sign(text, digest)
+    log_key, token_key = log.public_key(), token.public_key()
+
+    def verify() -> None:
+        for _ in range(checkpoints):
+            log_key.verify(log_signature, text)
+        for _ in range(approvals):
+            token_key.verify(token_signature, text, digest)
+
+    return verify
 
 
 class BareSignatures:

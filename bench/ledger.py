@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.rigs.ledgers import LedgerMaker, Tables, TestToken
 
+from bench.floors import hash_file, hash_leaves, verifications
 from bench.measure import Row, Scale, medians, note, timed, timed_async
 from bench.rig import Bench, bench
 from ownerd.core.journal import Journal
@@ -49,7 +45,7 @@ def _verify(name: str, tables: Tables, rounds: int) -> Row:
     ciphertexts = [(seq, ciphertext) for seq, _, ciphertext in tables.openings]
     report = verify_ledger(tables.entries, tables.checkpoints, ciphertexts)
     assert report.ok, report.findings
-    signatures = _signatures(report.checkpoints, report.approvals)
+    signatures = verifications(report.checkpoints, report.approvals)
     found = medians(
         {
             "ours": lambda: timed(lambda: verify_ledger(tables.entries, tables.checkpoints, ciphertexts)),
@@ -67,26 +63,9 @@ def _verify(name: str, tables: Tables, rounds: int) -> Row:
 
 def _hash(tables: Tables) -> None:
     """Every byte once, and as many inner nodes as there are leaves."""
-    for _, leaf in tables.entries:
-        digest = hashlib.sha256(b"\0" + leaf).digest()
-        hashlib.sha256(b"\1" + digest + digest).digest()
+    hash_leaves(leaf for _, leaf in tables.entries)
     for _, _, ciphertext in tables.openings:
         hashlib.sha256(ciphertext).digest()
-
-
-def _signatures(checkpoints: int, approvals: int) -> Callable[[], None]:
-    text = bytes(200)
-    log, token = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    log_signature, token_signature = log.sign(text), token.sign(text, ec.ECDSA(hashes.SHA256()))
-    log_key, token_key = log.public_key(), token.public_key()
-
-    def verify() -> None:
-        for _ in range(checkpoints):
-            log_key.verify(log_signature, text)
-        for _ in range(approvals):
-            token_key.verify(token_signature, text, ec.ECDSA(hashes.SHA256()))
-
-    return verify
 
 
 def _growth(scale: Scale) -> Iterator[Row]:
@@ -108,7 +87,7 @@ def _growth(scale: Scale) -> Iterator[Row]:
         loaded = medians(
             {
                 "ours": lambda: long.run(timed_async(lambda: _load(long))),
-                "floor": lambda: timed(lambda: _read(path)),
+                "floor": lambda: timed(lambda: hash_file(path)),
             },
             scale.rounds(5),
             warm_up=1,
@@ -123,17 +102,6 @@ async def _append(journal: Journal) -> None:
 
 async def _load(made: Bench) -> Journal:
     return await Journal.load(made.store, made.core.clock, made.core.session.rng)
-
-
-def _read(path: Path) -> None:
-    """What a start on a ledger cannot do without."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        for (leaf,) in connection.execute("SELECT leaf FROM entry ORDER BY seq"):
-            digest = hashlib.sha256(b"\0" + leaf).digest()
-            hashlib.sha256(b"\1" + digest + digest).digest()
-    finally:
-        connection.close()
 
 
 async def grow(made: Bench, size: int) -> Journal:

@@ -7,7 +7,6 @@ proof with the upper nodes at hand, against the bound of two milliseconds; what 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import sqlite3
@@ -20,11 +19,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.rigs.long_ledgers import write_long_ledger
 
+from bench.floors import hash_file, hash_leaves, verifications
 from bench.measure import Row, Scale, medians, note, timed
 from bench.rig import scratch
 from ownerctl.cores import cores, verify_on_all_cores
@@ -60,7 +57,7 @@ def _bytes(name: str, path: Path, count: int, rounds: int) -> Row:
 
     samples = {
         "ours": lambda: timed(ours),
-        "floor": lambda: timed(lambda: _hash(path)),
+        "floor": lambda: timed(lambda: hash_file(path)),
         "hashing": lambda: _hashing_alone(path),
     }
     found = medians(samples, rounds, warm_up=1)
@@ -70,16 +67,6 @@ def _bytes(name: str, path: Path, count: int, rounds: int) -> Row:
     return Row(f"verify-bytes-{name}", what, against, found["ours"], found["floor"], more=more)
 
 
-def _hash(path: Path) -> None:
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        for (leaf,) in connection.execute("SELECT leaf FROM entry ORDER BY seq"):
-            digest = hashlib.sha256(b"\0" + leaf).digest()
-            hashlib.sha256(b"\1" + digest + digest).digest()
-    finally:
-        connection.close()
-
-
 def _hashing_alone(path: Path) -> float:
     """Seconds of the hashing without SQLite, in portions that fit into memory."""
     connection, seconds = sqlite3.connect(f"file:{path}?mode=ro", uri=True), 0.0
@@ -87,9 +74,7 @@ def _hashing_alone(path: Path) -> float:
         cursor = connection.execute("SELECT leaf FROM entry ORDER BY seq")
         while leaves := cursor.fetchmany(10_000):
             begin = time.perf_counter()
-            for (leaf,) in leaves:
-                digest = hashlib.sha256(b"\0" + leaf).digest()
-                hashlib.sha256(b"\1" + digest + digest).digest()
+            hash_leaves(leaf for (leaf,) in leaves)
             seconds += time.perf_counter() - begin
     finally:
         connection.close()
@@ -135,14 +120,7 @@ def _raw_signatures(checkpoints: int, approvals: int) -> Callable[[], None]:
 
 
 def _share(counts: tuple[int, int]) -> None:
-    text, digest = bytes(200), ec.ECDSA(hashes.SHA256())
-    log, token = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    log_signature, token_signature = log.sign(text), token.sign(text, digest)
-    log_key, token_key = log.public_key(), token.public_key()
-    for _ in range(counts[0]):
-        log_key.verify(log_signature, text)
-    for _ in range(counts[1]):
-        token_key.verify(token_signature, text, digest)
+    verifications(*counts)()
 
 
 def _memory(path: Path) -> float:
