@@ -15,6 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run what takes long: 1,000 kills, a restart after every fault",
     )
+    parser.addoption(
+        "--kill", type=int, metavar="N", help="of each chunk of test_kill.py, the N-th kill alone"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

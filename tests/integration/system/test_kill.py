@@ -1,14 +1,16 @@
 """Invariant 10, many times: SIGKILL at every step of a disclosure and at random, then all is recorded and opens.
 
-A run kills the real daemon once. Fifty are the short mode; ``--long`` makes it a thousand. What the daemon does
-between two calls that others can see (steps 4, 7 and 9 of docs/ARCHITECTURE.md compute) a kill before the second one
-covers whole.
+A run kills the real daemon once. Fifty are the short mode; ``--long`` makes it a thousand, in chunks of fifty, and one
+that fails says how to have it again (``--kill``). What the daemon does between two calls that others can see (steps 4, 7
+and 9 of docs/ARCHITECTURE.md compute) a kill before the second one covers whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -45,6 +47,7 @@ class Runs:
         self.world = world
         self.before: list[Leaf] = []
         self.released: dict[int, Kind] = {}
+        self.hit: set[str] = set()
 
     async def begin(self) -> None:
         """Set up, with a grant for one claim."""
@@ -132,41 +135,77 @@ async def _trace(runs: Runs) -> list[str]:
     return runs.world.day.calls
 
 
-def _positions(calls: list[str], count: int, dice: random.Random) -> tuple[list[int], list[int]]:
-    """Calls to be killed at: the first one of every step and the first that follows the answer; and some more."""
+def _steps(calls: list[str]) -> list[int]:
+    """Calls to be killed at for certain: the first of every step, of its sync, and of what follows the answer."""
     first = {calls.index(call) + 1 for call in STEPS.values()}
     answered = calls.index(STEPS[11])
     first.add(answered + 2 + calls[answered + 1 :].index(STEPS[10]))
     first.add(calls.index("s ownerd.db-wal") + 1)
-    rest = [at for at in range(1, len(calls) + 2) if at not in first]
-    return sorted(first), dice.sample(rest, count - len(first))
+    return sorted(first)
+
+
+class Plan:
+    """The kills of one chunk; each has dice of its own, so that any one can be had again."""
+
+    def __init__(self, chunk: int, calls: list[str]) -> None:
+        self.chunk, self.calls = chunk, calls
+        self.steps = _steps(calls)
+        rest = [at for at in range(1, len(calls) + 2) if at not in self.steps]
+        self.places = self.steps + random.Random(chunk).sample(rest, RUNS // 2 - len(self.steps))
+
+    async def kill(self, runs: Runs, number: int) -> None:
+        """Kill once: the first half at a call of one disclosure, the others amid three apps."""
+        world = runs.world
+        await runs.open()
+        if number < len(self.places):
+            await runs.settle()
+            world.day.choose(KILL, SEEN, self.places[number])
+            print(f"kill {number}: at call {self.places[number]} of {len(self.calls)}")
+            # Step 12: a few are refused.
+            got = await runs.touched(willing=number < len(self.steps) or number % 3 != 0)
+            world.kill()
+            runs.hit.update(world.day.calls[-1:])
+        else:
+            dice = random.Random(f"{self.chunk}.{number}")
+            at = dice.randrange(1, 150) if dice.random() < 0.5 else None
+            answers, seconds = dice.randrange(5), dice.uniform(0, 0.05)
+            print(f"kill {number}: {seconds:.3f} s after {answers} answers, or at call {at}")
+            got = await runs.crowd(answers, seconds, at)
+        runs.check(got)
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print past the capturing in the long mode, by all workers; else nowhere."""
+
+    def said(text: str) -> None:
+        if request.config.getoption("--long"):
+            with capfd.disabled():
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+
+    return said
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, chunk: int) -> None:
-    dice = random.Random(chunk)
-    runs = Runs(bad_world)
-    hit: set[str] = set()
+def test_whenever_it_is_killed_all_is_recorded_and_opens(
+    bad_world: BadWorld, chunk: int, request: pytest.FixtureRequest, say: Callable[[str], None]
+) -> None:
+    runs, only = Runs(bad_world), request.config.getoption("--kill")
 
     async def story() -> None:
         await runs.begin()
-        calls = await _trace(runs)
+        plan = Plan(chunk, await _trace(runs))
         bad_world.kill()
-        steps, others = _positions(calls, RUNS // 2, dice)
-        for number, at in enumerate(steps + others):
-            await runs.open()
-            await runs.settle()
-            bad_world.day.choose(KILL, SEEN, at)
-            # Step 12: a few are refused.
-            got = await runs.touched(willing=number < len(steps) or number % 3 != 0)
-            bad_world.kill()
-            hit.update(bad_world.day.calls[-1:])
-            runs.check(got)
-        for _ in range(RUNS // 2):
-            await runs.open()
-            at = dice.randrange(1, 150) if dice.random() < 0.5 else None
-            runs.check(await runs.crowd(dice.randrange(5), dice.uniform(0, 0.05), at))
+        for number in range(RUNS) if only is None else [only]:
+            try:
+                await plan.kill(runs, number)
+            except BaseException as error:
+                error.add_note(f"again: ./dev test --long -n 0 '{request.node.nodeid}' --kill {number}")
+                raise
+            if number % 10 == 9:
+                say(f"chunk {chunk}: {number + 1} of {RUNS} kills, {len(runs.released)} answers")
         await runs.open()
         async with bad_world.client() as tool:
             (status,) = await tool.owner_call("Agent", "Status")
@@ -174,9 +213,10 @@ def test_whenever_it_is_killed_all_is_recorded_and_opens(bad_world: BadWorld, ch
         assert status["claims"] == 2
 
     asyncio.run(story())
-    # The caller is looked up while the handle is on its way to it: either may come first.
-    assert set(STEPS.values()) - hit <= {STEPS[1]}, "each numbered step was killed at"
-    assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
     recorded = sum(leaf.core.kind is Kind.DISCLOSURE for leaf in runs.before)
     # Each run may have killed what was recorded and not yet released, of three apps at most; no more than that.
     assert recorded <= len(runs.released) + RUNS * 3 + 1
+    if only is None:
+        # The caller is looked up while the handle is on its way to it: either may come first.
+        assert set(STEPS.values()) - runs.hit <= {STEPS[1]}, "each numbered step was killed at"
+        assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
