@@ -1,9 +1,9 @@
 """What becomes of each asked claim: it goes in some form, or does not, for one reason. Pure.
 
-A claim's path begins with member names. The longest of them that is a claim's name is the claim, held or not; what
-follows selects inside its value (OpenID4VP 1.0, section 7.1) and decides only whether it is there: claims go whole.
-``["address"]`` means every held member of it. A value that is not among the asked ones counts as missing, in the
-same words.
+A claim's path begins with member names. The longest of them that is a claim's name is the claim, held or not. What
+follows would select inside its value (OpenID4VP 1.0, section 7.1), and a claim is one text, or one boolean or number
+where it is derived: a member, an index or null selects nothing there, and is missing. ``["address"]`` means every
+held member of it. A value that is not among the asked ones counts as missing, in the same words.
 """
 
 from __future__ import annotations
@@ -203,30 +203,9 @@ def alias_address(alias: MailAlias, tag: str) -> str:
     return f"{tag}@{alias.domain}"
 
 
-def select(value: Json, path: tuple[PathElement, ...]) -> list[Json]:
-    """Elements of ``value`` that ``path`` selects (OpenID4VP 1.0, section 7.1); none where it would be an error."""
-    selected = [value]
-    for element in path:
-        kind = dict if isinstance(element, str) else list
-        if not all(isinstance(one, kind) for one in selected):
-            return []
-        if element is None:
-            selected = [item for one in selected for item in one]
-        elif isinstance(element, str):
-            selected = [one[element] for one in selected if element in one]
-        else:
-            selected = [one[element] for one in selected if element < len(one)]
-    return selected
-
-
-def _fits(value: Json, path: tuple[PathElement, ...], values: tuple[str | int | bool, ...]) -> bool:
-    if not path and not values:
-        return True
-    selected = select(value, path)
-    if not values:
-        return bool(selected)
+def _fits(value: Json, inner: tuple[PathElement, ...], values: tuple[str | int | bool, ...]) -> bool:
     # True == 1, but not in JSON.
-    return any(type(one) is type(wanted) and one == wanted for one in selected for wanted in values)
+    return not inner and (not values or any(type(value) is type(one) and value == one for one in values))
 
 
 def _missing(outcome: Outcome) -> Outcome:

@@ -8,6 +8,7 @@ from tests.rigs.core import APP, kinds, make_core, seal, set_up, verify
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
+from ownerd.model.claim import MAX_VALUE_BYTES
 from ownerd.model.errors import InvalidArgument
 
 
@@ -38,5 +39,22 @@ def test_a_change_that_is_none_of_ours_is_a_malformed_message(wanted: object):
         await set_up(rig, given_name="Ada")
         with pytest.raises(InvalidArgument):
             await rig.agent.change(APP, seal(rig, change=wanted), rig.job())
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "value", [["a", "b"], [], {"a": "b"}, None, True, 1, "", "x" * (MAX_VALUE_BYTES + 1)]
+)
+def test_a_claim_is_one_text(value: object):
+    """So nothing lies inside it, and no query can ask for a part."""
+
+    async def story() -> None:
+        rig = make_core(FakeStore())
+        await set_up(rig)
+        given = [{"name": "nickname", "value": value, "source": "test"}]
+        with pytest.raises(InvalidArgument, match="is not text"):
+            await rig.agent.change(APP, seal(rig, change="set", claims=given), rig.job())
+        assert not rig.session.vault.claims
 
     asyncio.run(story())
