@@ -28,17 +28,19 @@ from ownerd.model.token import Approval, Fido2Approval
 
 _32 = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"  # base64url of 32 bytes: two unused bits are zero
 _16 = "[A-Za-z0-9_-]{21}[AQgw]"
-_ANY = "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048]|[A-Za-z0-9_-][AQgw])?"
+_ANY = "[A-Za-z0-9_-]+"
 _COUNT = "(?:0|[1-9][0-9]{0,15})"
 _LABEL = "[a-z][a-z_-]{0,31}(?:/(?:0|[1-9][0-9]{0,3}))?"
 _ONE = f'"{_LABEL}":"{_32}"'
 _MANY = rf"\{{(?:{_ONE}(?:,{_ONE})*)?\}}"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
-_OBJECT = r"\{[ !#-\[\]-z|~\"]*\}"  # printable ASCII, flat: no backslash, no braces inside
+_TEXT = r"[ !#-\[\]-z|~\"]*"  # printable ASCII: no backslash, no braces
+_OBJECT = rf"\{{{_TEXT}\}}"
+_FACTS = rf"\{{{_TEXT}(?:\{{{_TEXT}(?:{_OBJECT}{_TEXT})?\}}{_TEXT})?\}}"  # those of a token have two objects inside
 
 _LEAF = re.compile(
     rf'\{{"approval":(null|{_OBJECT}),'
-    rf'"core":(\{{"commitments":({_MANY}),"facts":({_OBJECT}),"kind":"([a-z-]{{1,32}})","log":"([0-9a-f]{{32}})",'
+    rf'"core":(\{{"commitments":({_MANY}),"facts":({_FACTS}),"kind":"([a-z-]{{1,32}})","log":"([0-9a-f]{{32}})",'
     rf'"nonce":"{_16}","root":"({_32})","size":({_COUNT}),"time":"({_TIME})"\}}),'
     rf'"opening":(null|"{_32}"),"outcome":({_MANY}),"v":1,'
     rf'"vault":\{{"digest":"{_32}","generation":({_COUNT})\}}\}}'
@@ -49,6 +51,8 @@ _FIDO2 = re.compile(
 )
 _REFERENCE = re.compile(rf'\{{"(entry|grant)":({_COUNT})\}}')
 _LABELS = re.compile(r'"([^":]+)":')
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LAST = (_ALPHABET, "", "AQgw", "AEIMQUYcgkosw048")  # of base64url, by length modulo 4: unused bits are zero
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
@@ -132,19 +136,15 @@ def _is_date(date: str) -> bool:
 
 def _are_labels(before: str, after: str) -> bool:
     """Whether both objects have their labels once and in order, not too many, and none in both."""
-    first = _LABELS.findall(before) if before != "{}" else []
-    second = _LABELS.findall(after) if after != "{}" else []
-    return (
-        _ascend(first)
-        and _ascend(second)
-        and len(first) <= MAX_COMMITMENTS
-        and len(second) <= MAX_COMMITMENTS
-        and (not second or set(first).isdisjoint(second))
-    )
+    return _agree(tuple(_LABELS.findall(before)), tuple(_LABELS.findall(after)))
 
 
-def _ascend(labels: list[str]) -> bool:
-    return len(labels) < 2 or all(map(str.__lt__, labels, labels[1:]))
+# Entries of one kind have the same labels over and over, and the same facts, too.
+@lru_cache(maxsize=64)
+def _agree(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    return all(
+        len(labels) <= MAX_COMMITMENTS and all(map(str.__lt__, labels, labels[1:])) for labels in (before, after)
+    ) and set(before).isdisjoint(after)
 
 
 def _bytes(text: str) -> bytes:
@@ -153,14 +153,17 @@ def _bytes(text: str) -> bytes:
 
 
 def _facts(kind: Kind, text: str) -> Mapping[str, Json]:
-    facts: dict[str, Json]
-    reference = _REFERENCE.fullmatch(text)
-    if text == "{}":
-        facts = {}
-    elif reference is not None:
-        facts = {reference[1]: int(reference[2])}
-    else:
-        facts = _canonical(text)
+    reference = None if text == "{}" else _REFERENCE.fullmatch(text)
+    if reference is None:
+        return _other_facts(kind, text)
+    facts = {reference[1]: int(reference[2])}
+    require_facts(kind, facts)
+    return facts
+
+
+@lru_cache(maxsize=64)
+def _other_facts(kind: Kind, text: str) -> Mapping[str, Json]:
+    facts = _canonical(text)
     require_facts(kind, facts)
     return facts
 
@@ -176,12 +179,15 @@ def _approval(text: str) -> Approval:
     found = _FIDO2.fullmatch(text)
     if found is None:
         return read_approval(_canonical(text))
-    auth_data, client_data, credential, signature = map(_bytes, found.group(1, 2, 3, 4))
+    texts = found.group(1, 2, 3, 4)
+    if not all(text[-1] in _LAST[len(text) % 4] for text in texts):
+        raise Malformed("a member is not base64url")
+    auth_data, client_data, credential, signature = map(_bytes, texts)
     if not (
-        0 < len(auth_data) <= 1024
-        and 0 < len(client_data) <= 1024
-        and 0 < len(credential) <= MAX_CREDENTIAL_BYTES
-        and 0 < len(signature) <= 128
+        len(auth_data) <= 1024
+        and len(client_data) <= 1024
+        and len(credential) <= MAX_CREDENTIAL_BYTES
+        and len(signature) <= 128
     ):
         raise Malformed("a member has the wrong number of bytes")
     return Fido2Approval(found[5], credential, client_data, auth_data, signature)

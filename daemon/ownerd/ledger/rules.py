@@ -10,6 +10,7 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ownerd.ledger.approval import approval_check
@@ -21,11 +22,18 @@ from ownerd.ledger.history import History
 from ownerd.ledger.log_keys import LogKeys
 from ownerd.ledger.reading import Entry
 from ownerd.ledger.signatures import Settle
+from ownerd.model.encoding import Json
 from ownerd.model.errors import BadSignature, LedgerError
 from ownerd.model.names import Kind
 from ownerd.model.token import RecoveryApproval
 
+# Each entry asks for its kind a dozen times: looking a member up in an enumeration is slow before Python 3.12.
+_GENESIS: Final = Kind.GENESIS
+_DISCLOSURE: Final = Kind.DISCLOSURE
 _NEEDS_APPROVAL: Final = NEEDS_APPROVAL - {Kind.DISCLOSURE}
+_GIVES_AUTHORITY: Final = frozenset(
+    {Kind.GRANT, Kind.TOKEN_ENROLLED, Kind.RECOVERY_SET, Kind.KEY_ROTATED, Kind.RESTORED}
+)
 
 
 class Rules:
@@ -54,7 +62,9 @@ class Rules:
         self._fresh(seq, leaf.digest)
         approved = self._approval(seq, leaf)
         self._authority(seq, leaf, history, approved=approved)
-        self._references(seq, leaf)
+        refer = self._REFERENCES.get(leaf.kind)
+        if refer is not None:
+            refer(self, seq, leaf.facts)
 
     def opening(self, seq: int, leaf: Entry, ciphertext: bytes | None) -> None:
         """Judge the opening of an entry (rule 9)."""
@@ -81,7 +91,7 @@ class Rules:
             self.log_id = leaf.log
         if leaf.log != self.log_id:
             self._findings.add(Damage.WRONG_LOG, seq, "the entry belongs to another log")
-        if leaf.kind is Kind.GENESIS and seq != 0:
+        if leaf.kind is _GENESIS and seq != 0:
             self._findings.add(Damage.BAD_GENESIS, seq, "a genesis entry stands inside the log")
         # (4) An entry follows what it was signed over, closely, and knows no other history.
         if leaf.size > seq:
@@ -138,14 +148,18 @@ class Rules:
         absent = leaf.approval is None
         if leaf.kind in _NEEDS_APPROVAL and absent:
             self._findings.add(Damage.MISSING_APPROVAL, seq, "an entry of this kind needs an approval")
-        if leaf.kind is Kind.DISCLOSURE:
+        if leaf.kind is _DISCLOSURE:
             if "grant" in leaf.facts:
                 self._grant(seq, self._grants.use(leaf.facts["grant"], leaf.time))
             elif absent:
                 self._findings.add(Damage.MISSING_APPROVAL, seq, "a disclosure needs an approval or a grant")
             self._disclosures.append(seq)
             self._undelivered.add(seq)
-        elif leaf.kind is Kind.GRANT and approved:
+        elif leaf.kind in _GIVES_AUTHORITY:
+            self._give(seq, leaf, history, approved=approved)
+
+    def _give(self, seq: int, leaf: Entry, history: History, *, approved: bool) -> None:
+        if leaf.kind is Kind.GRANT and approved:
             latest = history.latest_before(
                 max(0, seq - MAX_LAG)
             )  # by rules 4 and 5 no later entry is before it
@@ -178,30 +192,38 @@ class Rules:
         elif approved:
             self._tokens[token.id] = token
 
-    def _references(self, seq: int, leaf: Entry) -> None:
-        # (8), continued: what an entry refers to exists, and ends once.
-        facts = leaf.facts
-        if leaf.kind is Kind.TOKEN_REMOVED:
-            if self._tokens.pop(facts["token"], None) is None:
-                self._findings.add(Damage.BAD_TOKEN, seq, "the token that is removed was not enrolled")
-        elif leaf.kind is Kind.GRANT_ENDED:
-            self._grant(seq, self._grants.end(facts["grant"]))
-        elif leaf.kind is Kind.DELIVERED:
-            if facts["entry"] not in self._undelivered:
-                self._findings.add(Damage.BAD_DELIVERY, seq, "no disclosure waits to be delivered there")
-            self._undelivered.discard(facts["entry"])
-        elif leaf.kind is Kind.RECEIPT:
-            place = bisect_left(self._disclosures, facts["entry"])
-            if self._disclosures[place : place + 1] != array("q", [facts["entry"]]):
-                self._findings.add(Damage.BAD_RECEIPT, seq, "there is no disclosure that the receipt answers")
-        elif leaf.kind is Kind.ERASED:
-            self._erase(seq, facts["entries"])
+    # (8), continued: what an entry refers to exists, and ends once.
 
-    def _erase(self, seq: int, entries: list[int]) -> None:
-        for one in entries:
+    def _token_removed(self, seq: int, facts: Mapping[str, Json]) -> None:
+        if self._tokens.pop(facts["token"], None) is None:
+            self._findings.add(Damage.BAD_TOKEN, seq, "the token that is removed was not enrolled")
+
+    def _grant_ended(self, seq: int, facts: Mapping[str, Json]) -> None:
+        self._grant(seq, self._grants.end(facts["grant"]))
+
+    def _delivered(self, seq: int, facts: Mapping[str, Json]) -> None:
+        if facts["entry"] not in self._undelivered:
+            self._findings.add(Damage.BAD_DELIVERY, seq, "no disclosure waits to be delivered there")
+        self._undelivered.discard(facts["entry"])
+
+    def _receipt(self, seq: int, facts: Mapping[str, Json]) -> None:
+        place = bisect_left(self._disclosures, facts["entry"])
+        if self._disclosures[place : place + 1] != array("q", [facts["entry"]]):
+            self._findings.add(Damage.BAD_RECEIPT, seq, "there is no disclosure that the receipt answers")
+
+    def _erased(self, seq: int, facts: Mapping[str, Json]) -> None:
+        for one in facts["entries"]:
             if one in self._unexplained:
                 self._unexplained.discard(one)
                 self.erased += 1
             else:
                 sentence = f"entry {one}, said to be erased, has its opening or never had one"
                 self._findings.add(Damage.BAD_ERASURE, seq, sentence)
+
+    _REFERENCES: Final[dict[Kind, Callable[[Rules, int, Mapping[str, Json]], None]]] = {
+        Kind.TOKEN_REMOVED: _token_removed,
+        Kind.GRANT_ENDED: _grant_ended,
+        Kind.DELIVERED: _delivered,
+        Kind.RECEIPT: _receipt,
+        Kind.ERASED: _erased,
+    }
