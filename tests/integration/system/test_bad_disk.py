@@ -79,7 +79,7 @@ class Trial:
                 break
             if self.long:
                 await self.reopen()
-            if again is not None and error is None:
+            if again is not None and (error is None or (self.long and world.verified())):
                 await again()
             at += 1 if self.long else self.fault.stride * self.sparse
         assert at > 1, "no write was ever tried"
