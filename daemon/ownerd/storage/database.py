@@ -13,14 +13,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ownerd.core.ports import Batch, Record
 from ownerd.model.errors import StorageError, VaultDamaged
 from ownerd.storage import files, schema
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 LOCK_NAME: Final = "ownerd.lock"
 BACKING_UP: Final = "backing-up"  # directories for a copy in the making, beside the database
@@ -34,7 +31,7 @@ class VaultDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._db: Database | None = None
+        self._db: sqlite3.Connection | None = None
         self._blank = True
         self._lock: int | None = None
         self._stale_wal = False
@@ -44,7 +41,7 @@ class VaultDatabase:
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
 
-    def _open(self, *, create: bool) -> Database | None:
+    def _open(self, *, create: bool) -> sqlite3.Connection | None:
         """Return the connection; None when there is no database and none is to be made."""
         if self._db is not None:
             return self._db
@@ -114,7 +111,7 @@ class VaultDatabase:
         files.secure_file(target, create=True)
         db.execute("VACUUM INTO ?", (str(target),))
 
-    def _reader(self) -> Database | None:
+    def _reader(self) -> sqlite3.Connection | None:
         """Return the connection when there are tables to read."""
         db = self._open(create=False)
         return None if self._blank else db
@@ -236,7 +233,7 @@ class VaultDatabase:
         if self._db is not None:
             self._truncate_wal(self._db)
 
-    def _append(self, db: Database, batch: Batch) -> None:
+    def _append(self, db: sqlite3.Connection, batch: Batch) -> None:
         """Insert entries, openings and checkpoint. Raises `StorageError` when they do not follow on."""
         size = db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entry").fetchone()[0]
         for entry in batch.entries:
@@ -258,7 +255,7 @@ class VaultDatabase:
                 raise StorageError("the checkpoint is not one of the new tree")
             db.execute("INSERT INTO checkpoint (size, note) VALUES (?, ?)", batch.checkpoint)
 
-    def _erase(self, db: Database, batch: Batch) -> None:
+    def _erase(self, db: sqlite3.Connection, batch: Batch) -> None:
         """Destroy openings of entries of before. Raises `StorageError` unless each was there, once."""
         for seq in batch.erase:
             if db.execute("DELETE FROM opening WHERE seq = ?", (seq,)).rowcount != 1:
@@ -266,7 +263,7 @@ class VaultDatabase:
         if batch.erase:
             schema.rewrite(db, "opening")
 
-    def _change_records(self, db: Database, batch: Batch) -> bool:
+    def _change_records(self, db: sqlite3.Connection, batch: Batch) -> bool:
         """Delete, then put; whether sealed bytes that were there are gone now."""
         replaced = 0
         for key in batch.delete:
@@ -286,7 +283,7 @@ class VaultDatabase:
             schema.rewrite(db, "record")
         return replaced > 0
 
-    def _roll_back(self, db: Database) -> None:
+    def _roll_back(self, db: sqlite3.Connection) -> None:
         try:
             db.rollback()
         except sqlite3.Error:
@@ -294,7 +291,7 @@ class VaultDatabase:
             self._db = None
             db.close()
 
-    def _truncate_wal(self, db: Database) -> None:
+    def _truncate_wal(self, db: sqlite3.Connection) -> None:
         """Move the write-ahead log into the file, so that replaced bytes lie in neither. Never raises.
 
         A reader in another process may hold the log; it is not waited for, and the next commit tries again.

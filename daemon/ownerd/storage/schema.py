@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from ownerd.model.errors import StorageError, VaultDamaged
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 APPLICATION_ID: Final = 0x6F776E64
 FORMAT: Final = 1
@@ -46,35 +43,31 @@ _PRAGMAS: Final[tuple[tuple[str, str, str | int], ...]] = (
 )
 
 
-def connect(path: Path) -> Database:
+def connect(path: Path) -> sqlite3.Connection:
     """Open an existing file and set every pragma. Bound to the calling thread. Raises `sqlite3.Error`."""
-    from sqlite_utils import Database
-
     # mode=rw: never let SQLite make the file, which must be ours and 0600 before a byte is in it; the -wal
     # and -shm files then get its mode from SQLite.
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
     try:
-        # No plug-ins: an installed package could otherwise hook itself into every connection.
-        database = Database(connection, execute_plugins=False, strict=True)
         for name, setting, expected in _PRAGMAS:
-            database.execute(f"PRAGMA {name}={setting}").fetchall()
-            if database.execute(f"PRAGMA {name}").fetchone()[0] != expected:
+            connection.execute(f"PRAGMA {name}={setting}").fetchall()
+            if connection.execute(f"PRAGMA {name}").fetchone()[0] != expected:
                 raise StorageError(f"the database does not take {name}={setting}")
     except BaseException:
         connection.close()
         raise
-    return database
+    return connection
 
 
-def is_blank(database: Database) -> bool:
+def is_blank(connection: sqlite3.Connection) -> bool:
     """Whether the file holds nothing yet. Raises `StorageError` for another program's or format's file."""
     objects = dict(
-        database.execute(
+        connection.execute(
             "SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_'"
         ).fetchall()
     )
-    application = database.execute("PRAGMA application_id").fetchone()[0]
-    version = database.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     if not objects and application == 0 and version == 0:
         return True
     if application != APPLICATION_ID:
@@ -88,10 +81,23 @@ def is_blank(database: Database) -> bool:
     return False
 
 
-def create_schema(database: Database) -> None:
-    """Make the tables and mark the file as ours, inside the caller's transaction."""
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables and mark the file as ours, inside the caller's transaction.
+
+    Raises `StorageError` where SQLite cannot hold a column to its type, or the tables are not there afterwards.
+    """
+    from sqlite_utils import (
+        Database,
+    )  # 40 ms that only a set-up needs: a daemon that opens a vault does without
+
+    # No plug-ins: an installed package could otherwise hook itself into the connection.
+    database = Database(connection, recursive_triggers=False, execute_plugins=False, strict=True)
+    if not database.supports_strict:
+        raise StorageError("this SQLite is too old: it has no STRICT tables (3.37)")
     for statement in SCHEMA.values():
         database.execute(statement)
+    if database.schema != "\n".join(f"{statement};" for statement in SCHEMA.values()):
+        raise StorageError("the tables of the database were not made")
     database.execute(f"PRAGMA application_id={APPLICATION_ID}")
     database.execute(f"PRAGMA user_version={FORMAT}")
 
@@ -99,7 +105,7 @@ def create_schema(database: Database) -> None:
 _COLUMNS: Final = {"opening": "seq, wrapped_key, ciphertext", "record": "kind, id, generation, sealed"}
 
 
-def rewrite(database: Database, table: str) -> None:
+def rewrite(connection: sqlite3.Connection, table: str) -> None:
     """Build a table afresh, on zeroed pages, inside the caller's transaction: ``opening`` or ``record``.
 
     secure_delete zeroes what is deleted. But where a deletion makes SQLite merge pages, rows that move leave copies
@@ -113,4 +119,4 @@ def rewrite(database: Database, table: str) -> None:
         f"INSERT INTO {table} ({columns}) SELECT {columns} FROM kept ORDER BY rowid",  # noqa: S608
         "DROP TABLE kept",
     ):
-        database.execute(statement)
+        connection.execute(statement)
