@@ -262,7 +262,7 @@ def test_a_fido_token_and_a_card_stand_behind_one_port(piv_rigs: Any, nfc_token:
     rig = piv_rigs(slot=1)
     rig.insert()
     fido = Fido2Tokens(key_check=key_check, finders=[find_pcsc])
-    tokens = AllTokens({"fido2": fido, "piv": rig.tokens()})
+    tokens = AllTokens({"fido2": lambda: fido, "piv": rig.tokens})
 
     async def use() -> None:
         infos = await tokens.present()

@@ -27,8 +27,12 @@ SECONDS = 3.0
 
 def adapters() -> AllTokens:
     """As the daemon puts them together."""
-    fido2 = Fido2Tokens(key_check=key_check, finders=[find_pcsc])
-    return AllTokens({"fido2": fido2, "piv": PivTokens(key_check=key_check)})
+    return AllTokens(
+        {
+            "fido2": lambda: Fido2Tokens(key_check=key_check, finders=[find_pcsc]),
+            "piv": lambda: PivTokens(key_check=key_check),
+        }
+    )
 
 
 async def enrolled(tokens: TokenPort) -> tuple[Any, str]:

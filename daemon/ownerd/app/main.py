@@ -26,18 +26,17 @@ from ownerd.model.errors import OwnerdError
 from ownerd.model.names import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cryptography.x509 import Certificate
 
     from ownerd.app.manager import Manager
     from ownerd.bus.service import BusService
     from ownerd.core.agent import Agent
-    from ownerd.core.ports import TokenPort
     from ownerd.core.session import Session
     from ownerd.credential.attestation import Attester
     from ownerd.model.token import TokenType
-    from ownerd.tokens.presence import Watched
+    from ownerd.tokens.presence import Adapter, Watched
 
 logger = logging.getLogger("ownerd")
 
@@ -106,14 +105,14 @@ def _attesters() -> Sequence[Attester]:
     return read_attesters(paths.config_dir() / "trust.d")
 
 
-def _fido2_tokens() -> TokenPort:
+def _fido2_tokens() -> Adapter:
     from ownerd.core.seal import key_check
     from ownerd.tokens.fido2_port import Fido2Tokens
 
     return Fido2Tokens(key_check=key_check)
 
 
-def _piv_tokens() -> TokenPort:
+def _piv_tokens() -> Adapter:
     from ownerd.core.seal import key_check
     from ownerd.tokens.piv_port import PivTokens
 
@@ -141,7 +140,6 @@ async def run(config: Config) -> int:
     from ownerd.storage.heads import HeadFiles
     from ownerd.storage.store import SqliteStore
     from ownerd.tokens.all_tokens import AllTokens
-    from ownerd.tokens.later import later
 
     manager = Manager()
     secure_directory(paths.runtime_dir())
@@ -150,15 +148,14 @@ async def run(config: Config) -> int:
     clock = SystemClock()
     notifications = await BusNotifications.connect()
     prompts = Prompts(Pinentry(program=config.pinentry), DesktopNotifications(notifications))
-    ports: dict[TokenType, TokenPort] = {
-        "fido2": later(_fido2_tokens),
-        "piv": later(_piv_tokens),
-    }
+    makers: dict[TokenType, Callable[[], Adapter]] = {"fido2": _fido2_tokens, "piv": _piv_tokens}
     if config.pkcs11_modules:
         from ownerd.tokens.pkcs11_port import Pkcs11Tokens
 
-        ports["pkcs11"] = Pkcs11Tokens(config.pkcs11_modules, key_check=key_check)
-    tokens = AllTokens(ports)
+        # Made at once: a path that is not safe to load ends the start, by name.
+        pkcs11 = Pkcs11Tokens(config.pkcs11_modules, key_check=key_check)
+        makers["pkcs11"] = lambda: pkcs11
+    tokens = AllTokens(makers)
     store = SqliteStore.open(paths.database_path())
     budget = LastingBudget(clock, RuntimeNotebook(paths.runtime_dir() / "refused-today.json"))
     session = CoreSession(

@@ -1,20 +1,21 @@
 """`AllTokens`: several token adapters behind the one port.
 
 A token's type names its adapter: a present token's id begins with ``TYPE-``, or is FIDO2's; a credential has `type`.
-Adapters are asked one after the other, because two of them may look at the same card.
+Adapters are made at their first use: a daemon that only says "locked" needs no token library. They are asked one
+after the other, because two of them may look at the same card.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from ownerd.core.ports import Recognised, TokenPort, TokenUi
+from ownerd.core.ports import Recognised, TokenUi
 from ownerd.model.errors import OwnerdError, TokenMissing, Unsupported
 from ownerd.model.token import CurveName, SecretHandle, TokenAnswer, TokenCredential, TokenInfo, TokenType
-from ownerd.tokens.presence import Sight
+from ownerd.tokens.presence import Adapter, Sight
 
 _DEFAULT: Final[TokenType] = "fido2"
 
@@ -22,8 +23,11 @@ _DEFAULT: Final[TokenType] = "fido2"
 class AllTokens:
     """Routes every call to the adapter of the token's type. Implements `TokenPort`."""
 
-    def __init__(self, ports: Mapping[TokenType, TokenPort], *, logger: logging.Logger | None = None) -> None:
-        self._ports = dict(ports)
+    def __init__(
+        self, makers: Mapping[TokenType, Callable[[], Adapter]], *, logger: logging.Logger | None = None
+    ) -> None:
+        self._makers = dict(makers)
+        self._made: dict[TokenType, Adapter] = {}
         self._log = logger or logging.getLogger(__name__)
         self._present: dict[TokenType, list[TokenInfo]] = {}
         self._recognised: dict[TokenType, Recognised] = {}
@@ -34,15 +38,15 @@ class AllTokens:
 
         While one adapter waits for the person, the others answer from memory: a card may be theirs too, and is busy.
         """
-        for kind, port in self._ports.items():
+        for kind in self._makers:
             if self._working and kind not in self._working:
                 continue
             self._present[kind] = []
             try:
-                self._present[kind] = await port.present()
+                self._present[kind] = await self._of_type(kind).present()
             except OwnerdError as error:
                 self._log.warning("%s tokens are left out: %s", kind, error.id)
-        return [info for kind in self._ports for info in self._present.get(kind, [])]
+        return [info for kind in self._makers for info in self._present.get(kind, [])]
 
     async def enrol(self, token_id: str, *, user_verification: bool, ui: TokenUi) -> TokenCredential:
         """Enrol the present token ``token_id``."""
@@ -80,11 +84,11 @@ class AllTokens:
 
     async def recognise(self, credentials: Sequence[TokenCredential]) -> Recognised:
         """What every adapter recognises of its own type's ``credentials``; from memory as in `present`."""
-        for kind, port in self._ports.items():
+        for kind in self._makers:
             if not self._working or kind in self._working:
                 mine = [one for one in credentials if one.type == kind]
-                self._recognised[kind] = await port.recognise(mine)
-        seen = [self._recognised.get(kind, Recognised({})) for kind in self._ports]
+                self._recognised[kind] = await self._of_type(kind).recognise(mine)
+        seen = [self._recognised.get(kind, Recognised({})) for kind in self._makers]
         wanted = {credential.id for credential in credentials}
         tokens = {one: where for part in seen for one, where in part.tokens.items() if one in wanted}
         return Recognised(tokens, tuple(dict.fromkeys(name for part in seen for name in part.busy)))
@@ -120,11 +124,8 @@ class AllTokens:
             await self._of_type(credential.type).write_head(credential, note, expected, ui=ui)
 
     async def sight(self, credential: TokenCredential) -> Sight | None:
-        """Look for a token without speaking to it; adapters that cannot are not watched."""
-        port = self._of_type(credential.type)
-        # Asked for by name: since Python 3.12 isinstance does not see what an adapter passes on (`tokens.later`).
-        sight: Callable[[TokenCredential], Awaitable[Sight | None]] | None = getattr(port, "sight", None)
-        return Sight(None, stays=False) if sight is None else await sight(credential)
+        """Look for a token without speaking to it."""
+        return await self._of_type(credential.type).sight(credential)
 
     @contextmanager
     def _at_work(self, kind: TokenType) -> Iterator[None]:
@@ -134,11 +135,12 @@ class AllTokens:
         finally:
             self._working.remove(kind)
 
-    def _of_type(self, kind: TokenType) -> TokenPort:
-        port = self._ports.get(kind)
-        if port is None:
-            raise Unsupported("this kind of token is not built in")
-        return port
+    def _of_type(self, kind: TokenType) -> Adapter:
+        if kind not in self._made:
+            if kind not in self._makers:
+                raise Unsupported("this kind of token is not built in")
+            self._made[kind] = self._makers[kind]()
+        return self._made[kind]
 
     def _kind_of_id(self, token_id: str) -> TokenType:
-        return next((kind for kind in self._ports if token_id.startswith(f"{kind}-")), _DEFAULT)
+        return next((kind for kind in self._makers if token_id.startswith(f"{kind}-")), _DEFAULT)

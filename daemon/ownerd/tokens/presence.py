@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ownerd.core.ports import TokenPort
 from ownerd.model.errors import OwnerdError, TokenMissing
 from ownerd.model.paths import runtime_dir
 from ownerd.model.token import TokenCredential
@@ -52,6 +53,10 @@ class Watched(Protocol):
 
     async def locate(self, credentials: Sequence[TokenCredential]) -> TokenCredential:
         """See `ownerd.core.ports.TokenPort.locate`."""
+
+
+class Adapter(TokenPort, Watched, Protocol):
+    """What a module for one type of token is: the port, and a look for a token."""
 
 
 class RemovalWatch:

@@ -67,6 +67,13 @@ class Port:
     async def change_pin(self, token_id: str, **_: Any) -> None:
         self.calls.append(f"change {token_id}")
 
+    async def sight(self, one: TokenCredential) -> Sight:
+        return Sight(f"{one.id} is here")
+
+
+def all_tokens(fido: Any, piv: Any) -> AllTokens:
+    return AllTokens({"fido2": lambda: fido, "piv": lambda: piv})
+
 
 def test_only_piv_cards_have_keys_made_on_them() -> None:
     for port in (make_tokens(), Pkcs11Tokens([], key_check=key_check)):
@@ -74,15 +81,10 @@ def test_only_piv_cards_have_keys_made_on_them() -> None:
             asyncio.run(port.make_keys("usb-1", "P-256", keep=[], ui=FakeUi()))
 
 
-class SeeingPort(Port):
-    async def sight(self, _: TokenCredential) -> Sight:
-        return Sight("here")
-
-
 def test_calls_go_to_the_adapter_of_the_type() -> None:
     async def use() -> None:
-        fido, piv = SeeingPort("usb-1"), Port("piv-1")
-        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        fido, piv = Port("usb-1"), Port("piv-1")
+        tokens = all_tokens(fido, piv)
         assert [one.id for one in await tokens.present()] == ["usb-1", "piv-1"]
         for token_id in ("usb-1", "piv-1"):
             made: Any = await tokens.enrol(token_id, user_verification=True, ui=FakeUi())
@@ -91,8 +93,8 @@ def test_calls_go_to_the_adapter_of_the_type() -> None:
             await tokens.change_pin(token_id, ui=FakeUi())
         assert fido.calls[-2:] == ["make P-384 usb-1", "change usb-1"]
         assert piv.calls[-2:] == ["make P-384 piv-1", "change piv-1"]
-        assert (await tokens.sight(credential("fido2", 1))) == Sight("here")
-        assert (await tokens.sight(credential("piv", 1))) == Sight(None, stays=False)
+        for kind in ("fido2", "piv"):
+            assert (await tokens.sight(credential(kind, 1))) == Sight(f"{kind}1 is here")
         with pytest.raises(Unsupported):
             await tokens.approve(credential("pkcs11", 1), bytes(32), [], ui=FakeUi())
 
@@ -103,7 +105,7 @@ def test_the_first_credential_wins_whatever_its_type_and_later_ones_are_not_aske
     fido1, piv1, fido2 = credential("fido2", 1), credential("piv", 1), credential("fido2", 2)
 
     async def locate(fido: Port, piv: Port, *wanted: TokenCredential) -> TokenCredential:
-        return await AllTokens({"fido2": fido, "piv": piv}).locate(wanted)  # type: ignore[dict-item]
+        return await all_tokens(fido, piv).locate(wanted)
 
     async def use() -> None:
         piv = Port("piv1")
@@ -126,7 +128,7 @@ def test_the_first_credential_wins_whatever_its_type_and_later_ones_are_not_aske
 def test_a_broken_adapter_hides_no_other_and_a_waiting_one_is_not_disturbed() -> None:
     async def use() -> None:
         fido, piv = Port("usb-1"), Port("piv-1", problem=Busy("b"))
-        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        tokens = all_tokens(fido, piv)
         assert [one.id for one in await tokens.present()] == ["usb-1"]
         piv.problem = None
         await tokens.present()
@@ -146,7 +148,7 @@ def test_a_broken_adapter_hides_no_other_and_a_waiting_one_is_not_disturbed() ->
 def test_every_adapter_recognises_its_own_and_a_reader_that_is_busy_for_two_is_named_once() -> None:
     async def use() -> None:
         fido, piv = Port("fido21", problem=Busy("b")), Port("piv1", problem=Busy("b"))
-        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        tokens = all_tokens(fido, piv)
         seen = await tokens.recognise([credential("fido2", 1), credential("fido2", 2), credential("piv", 1)])
         assert seen.tokens == {"fido21": "at fido21", "piv1": "at piv1"}
         assert seen.busy == ("a reader: busy",)
@@ -157,7 +159,7 @@ def test_every_adapter_recognises_its_own_and_a_reader_that_is_busy_for_two_is_n
 def test_while_one_adapter_works_the_others_recognise_from_memory() -> None:
     async def use() -> None:
         fido, piv, one = Port("fido21"), Port("piv1"), credential("fido2", 1)
-        tokens = AllTokens({"fido2": fido, "piv": piv})  # type: ignore[dict-item]
+        tokens = all_tokens(fido, piv)
         before = await tokens.recognise([one, credential("piv", 1)])
         working = asyncio.create_task(tokens.approve(one, bytes(32), [], ui=FakeUi()))
         await asyncio.sleep(0)
@@ -166,5 +168,25 @@ def test_while_one_adapter_works_the_others_recognise_from_memory() -> None:
         assert (await tokens.recognise([one])).tokens == {"fido21": "at fido21"}
         fido.waits.set()
         await working
+
+    asyncio.run(use())
+
+
+def test_an_adapter_is_made_once_and_at_its_first_use() -> None:
+    made: list[Port] = []
+    fido: Any = Port("fido21")
+
+    def make() -> Any:
+        made.append(Port("piv1"))
+        return made[-1]
+
+    async def use() -> None:
+        tokens = AllTokens({"fido2": lambda: fido, "piv": make})
+        await tokens.locate([credential("fido2", 1)])
+        assert made == []
+        for _ in range(2):
+            assert (await tokens.locate([credential("piv", 1)])).id == "piv1"
+        await tokens.present()
+        assert len(made) == 1
 
     asyncio.run(use())
