@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+# Rigs import one another, so a plugin may be there before pytest comes to it: all are rewritten, whoever comes first.
+pytest.register_assert_rewrite("tests.rigs")
+
 pytest_plugins = [
     f"tests.rigs.{path.stem}" for path in sorted((Path(__file__).parent / "rigs").glob("[!_]*.py"))
 ]
