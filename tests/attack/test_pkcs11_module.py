@@ -185,31 +185,20 @@ def test_a_token_pulled_in_each_phase_is_missing_or_removed_and_comes_back(pkcs1
     assert left_open(pkcs11_card.calls()) == (0, 0)
 
 
-def test_another_token_in_the_same_place_gets_no_pin(pkcs11_card: HsmCard) -> None:
+@pytest.mark.parametrize("what", ["token", "keys"])
+def test_another_token_in_the_same_place_gets_no_pin(pkcs11_card: HsmCard, what: str) -> None:
+    """Nor does one that was given other keys meanwhile."""
+
     async def use() -> None:
         tokens = pkcs11_card.tokens()
         credential = await enrol(tokens)
 
         def exchange() -> None:
-            pkcs11_card.delete_token()
-            pkcs11_card.add_token()
-            pkcs11_card.add_ec_key(b"\x01", uses=MechanismFlag.SIGN)
-            pkcs11_card.calls()
-
-        with pytest.raises(TokenMissing):
-            await tokens.approve(credential, CHALLENGE, (), ui=FakeUi(while_typing=exchange))
-
-    asyncio.run(use())
-    assert not any(call.startswith("C_Login") for call in pkcs11_card.calls())
-
-
-def test_a_token_that_was_given_other_keys_meanwhile_gets_no_pin(pkcs11_card: HsmCard) -> None:
-    async def use() -> None:
-        tokens = pkcs11_card.tokens()
-        credential = await enrol(tokens)
-
-        def exchange() -> None:
-            pkcs11_card.delete_keys(b"\x01")
+            if what == "token":
+                pkcs11_card.delete_token()
+                pkcs11_card.add_token()
+            else:
+                pkcs11_card.delete_keys(b"\x01")
             pkcs11_card.add_ec_key(b"\x01", uses=MechanismFlag.SIGN)
             pkcs11_card.calls()
 
