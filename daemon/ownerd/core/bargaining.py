@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import rfc8785
 
-from ownerd.core.ports import Clock
-from ownerd.core.service import Wishes
 from ownerd.model.claim import claim_path
-from ownerd.model.encoding import Json
 from ownerd.model.errors import Busy, InvalidArgument, NotFound
-from ownerd.model.offer import Offer
-from ownerd.model.request import Request
+
+if TYPE_CHECKING:
+    from ownerd.core.ports import Clock
+    from ownerd.core.service import Wishes
+    from ownerd.model.encoding import Json
+    from ownerd.model.offer import Offer
+    from ownerd.model.request import Request
 
 MAX_ROUNDS: Final = 5
 MAX_SECONDS: Final = 600

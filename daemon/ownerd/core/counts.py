@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ownerd.core.grant_record import Grant
 from ownerd.model.errors import Busy
+
+if TYPE_CHECKING:
+    from ownerd.core.grant_record import Grant
 
 HOUR_MS: Final = 60 * 60 * 1000
 MAX_RECEIPTS: Final = 8

@@ -8,15 +8,17 @@ approved statement names. So nobody else can open a page, whatever they ask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ownerd.core.ports import StorePort
 from ownerd.core.records import read_entries
-from ownerd.core.vault import Vault
 from ownerd.credential.jwe import MAX_PLAINTEXT_BYTES
 from ownerd.ledger.shape import format_plain
-from ownerd.model.encoding import Json
 from ownerd.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from ownerd.core.ports import StorePort
+    from ownerd.core.vault import Vault
+    from ownerd.model.encoding import Json
 
 PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = MAX_PLAINTEXT_BYTES - 4096  # the rest of the answer

@@ -19,8 +19,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from ownerd.core.keys_record import LOG_KEYS, parse_keys_record
 from ownerd.core.ports import Batch, Clock, EntryRow, Record, Rng, StorePort
-from ownerd.core.vault import LOG_KEYS, parse_keys_record
 from ownerd.core.vault_index import RecordKey, VaultIndex
 from ownerd.ledger import entry as codec
 from ownerd.ledger.entry import Leaf, LeafCore

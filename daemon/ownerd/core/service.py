@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ownerd.core.ports import Job
-from ownerd.model.caller import Caller, Terminal
-from ownerd.model.policy import GrantLimits
-from ownerd.model.token import TokenInfo
+if TYPE_CHECKING:
+    from ownerd.core.ports import Job
+    from ownerd.model.caller import Caller, Terminal
+    from ownerd.model.policy import GrantLimits
+    from ownerd.model.token import TokenInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ownerd.core import card_keys
 from ownerd.core import keyslot as keyslots
-from ownerd.core.anchoring import Kept
-from ownerd.core.bargaining import Negotiations
-from ownerd.core.budget import Budget
 from ownerd.core.counts import Receipts, Uses
-from ownerd.core.desk import Act, Desk
 from ownerd.core.entry_reads import EntryReads
-from ownerd.core.journal import Journal
 from ownerd.core.keyslot import Enrolled, Keyslot
-from ownerd.core.ports import BackupPort, Clock, HeadPort, Rng, StorePort, TokenPort
-from ownerd.core.service import Narrowing
-from ownerd.core.statement import Statement
-from ownerd.core.vault import Vault
 from ownerd.model.errors import Busy, Locked, NotSetUp, TokenMissing
 from ownerd.model.names import Progress
-from ownerd.model.secret import Secret
-from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+    from ownerd.core.anchoring import Kept
+    from ownerd.core.bargaining import Negotiations
+    from ownerd.core.budget import Budget
+    from ownerd.core.desk import Act, Desk
+    from ownerd.core.journal import Journal
+    from ownerd.core.ports import BackupPort, Clock, HeadPort, Rng, StorePort, TokenPort
+    from ownerd.core.service import Narrowing
+    from ownerd.core.statement import Statement
+    from ownerd.core.vault import Vault
     from ownerd.credential.attestation import Attester
+    from ownerd.model.secret import Secret
+    from ownerd.model.token import SecretHandle, TokenAnswer, TokenCredential, TokenInfo
 
 E = TypeVar("E", bound=Enrolled)
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ownerd.core.known import provider_value
 from ownerd.core.render import RENDER_VERSION, render
-from ownerd.model.caller import Caller
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.names import Kind
-from ownerd.model.offer import Offer, OfferedClaim
-from ownerd.model.request import Request
+
+if TYPE_CHECKING:
+    from ownerd.model.caller import Caller
+    from ownerd.model.offer import Offer, OfferedClaim
+    from ownerd.model.request import Request
 
 Statement = dict[str, Json]
 

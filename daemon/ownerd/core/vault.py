@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ownerd.core import anchor_places, grant_record, keyslot, known, provider_keys, recovery_code, seal
 from ownerd.core.anchor_places import Place
 from ownerd.core.grant_record import Grant
+from ownerd.core.keys_record import LOG_KEYS, keys_record, parse_keys_record
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.known import KnownProvider, Pin
 from ownerd.core.policy import parse_policy
@@ -36,7 +37,6 @@ ANCHOR: Final = "anchor"
 SYSTEM: Final = "system"
 LOG_KEY: Final = "log-key"
 OPENING_KEY: Final = "opening-key"
-LOG_KEYS: Final = "log-keys"
 ID_BYTES: Final = 8
 
 
@@ -276,19 +276,6 @@ class Vault:
             self.keyslots.pop(record_id, None)
         elif kind == keyslot.APPROVER:
             self.approvers.pop(record_id, None)
-
-
-def keys_record(entry: int, generation: int) -> Record:
-    """Say in clear which entry names the log's keys in force: genesis, or the newest rotation."""
-    return Record(LOG_KEYS, "current", generation, rfc8785.dumps({"v": 1, "entry": entry}))
-
-
-def parse_keys_record(record: Record) -> int:
-    """Inverse of `keys_record`. Raises `VaultDamaged`."""
-    try:
-        return int(parse_json_object(record.sealed)["entry"])
-    except (InvalidArgument, KeyError, TypeError, ValueError) as error:
-        raise VaultDamaged("a record is malformed") from error
 
 
 def _age(name: str) -> int:

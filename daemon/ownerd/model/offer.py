@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ownerd.model.encoding import Json
-from ownerd.model.policy import Decision, GrantLimits
-from ownerd.model.request import Request
-from ownerd.model.terms import Terms
+if TYPE_CHECKING:
+    from ownerd.model.encoding import Json
+    from ownerd.model.policy import Decision, GrantLimits
+    from ownerd.model.request import Request
+    from ownerd.model.terms import Terms
 
 
 class Form(StrEnum):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ownerd.model.request import Trust
-from ownerd.model.terms import Terms
+if TYPE_CHECKING:
+    from ownerd.model.request import Trust
+    from ownerd.model.terms import Terms
 
 MAX_GRANT_DAYS: Final = 30
 # What the ledger can say of a grant (docs/LEDGER.md, section 4).

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ownerd.model.encoding import Json
-from ownerd.model.query import Query
-from ownerd.model.terms import AskedTerms
+if TYPE_CHECKING:
+    from ownerd.model.encoding import Json
+    from ownerd.model.query import Query
+    from ownerd.model.terms import AskedTerms
 
 
 class Trust(StrEnum):
