@@ -22,7 +22,7 @@ def test_every_example_is_a_policy():
         Action.SUBSTITUTE,
         Action.REFUSE,
     ]
-    assert [rule.action for rule in part.rules] == [Action.ASK, Action.REFUSE]
+    assert [rule.action for rule in part.rules] == [Action.ALLOW, Action.REFUSE]
 
 
 def test_every_purpose_stands_there_with_its_words():

@@ -54,13 +54,17 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One asked name. ``claim`` is what goes, under its own name or ``instead_of`` it; ``grant`` lets it go again."""
+    """One asked name. ``claim`` is what goes, under its own name or ``instead_of`` it; ``grant`` lets it go again.
+
+    ``each_time`` says that a rule wants the owner asked about ``claim`` each time.
+    """
 
     name: str
     fate: Fate
     decision: Decision
     claim: OfferedClaim | None = None
     grant: GrantLimits | None = None
+    each_time: bool = False
 
 
 class Answers:
@@ -148,7 +152,8 @@ class Answers:
             if derived is None:
                 return Outcome(name, Fate.MISSING, decision)
             found = derived
-        return Outcome(name, Fate.GOES, decision, found, decision.rule.grant if decision.rule else None)
+        grant = decision.rule.grant if decision.rule else None
+        return Outcome(name, Fate.GOES, decision, found, grant, decision.each_time)
 
     def _substituted(self, name: str, decision: Decision) -> Outcome:
         rule = decision.rule
@@ -183,7 +188,8 @@ class Answers:
         if grant is not None and own.rule is not None:
             # What a rule about the stand-in itself says of grants holds as well.
             grant = None if found.grant is None else narrowest([grant, found.grant])
-        return Outcome(name, Fate.GOES, decision, replace(found.claim, instead_of=name), grant)
+        stand_in = replace(found.claim, instead_of=name)
+        return Outcome(name, Fate.GOES, decision, stand_in, grant, found.each_time)
 
     def _address(self) -> str | None:
         """This provider's mail alias, None where there is none to make."""

@@ -21,9 +21,9 @@ def explain(offer: Offer) -> list[dict[str, Json]]:
     """One object for each asked claim, in the order of the request, of JSON and without values.
 
     ``claim`` and ``label`` name it; ``outcome`` is goes, missing, withheld, refused, later or optional, ``what`` the
-    same in words; ``goes`` is the claim that goes (its own name or another in its place) or None; ``action`` is the
-    policy's, ``rule`` the number of the rule or None; ``why`` is a sentence; ``grant`` says whether the rule lets it
-    go again without a touch.
+    same in words; ``goes`` is the claim that goes (its own name or another in its place) or None; ``rule`` is the number
+    of the rule and ``action`` its word, both None where no rule is about it; ``why`` is a sentence; ``grant`` says
+    whether the rule lets it go again without a touch, ``each_time`` whether a rule wants the owner asked each time.
     """
     going = {claim.instead_of or claim.name: claim for claim in offer.claims}
     for claim in offer.claims:
@@ -36,12 +36,15 @@ def explain(offer: Offer) -> list[dict[str, Json]]:
         **dict.fromkeys(offer.refused, ("refused", "does not go: the policy refuses")),
         **dict.fromkeys(offer.withheld, ("withheld", "does not go: you hold it back")),
     }
-    return [_line(decision, going.get(decision.claim), fates) for decision in offer.decisions]
+    return [_line(offer, decision, going.get(decision.claim), fates) for decision in offer.decisions]
 
 
 def _line(
-    decision: Decision, claim: OfferedClaim | None, fates: dict[str, tuple[str, str]]
+    offer: Offer, decision: Decision, claim: OfferedClaim | None, fates: dict[str, tuple[str, str]]
 ) -> dict[str, Json]:
+    rule = decision.rule
+    grant = decision.action is Action.GRANT or (rule is not None and rule.grant is not None)
+    each_time = claim is not None and claim.name in offer.each_time
     if decision.claim in fates or claim is None:
         outcome, what = fates.get(decision.claim, ("optional", "does not go: they can do without it"))
         goes = None
@@ -49,15 +52,17 @@ def _line(
         outcome, what, goes = "goes", f"{claim_label(claim.name)} goes in its place", claim.name
     else:
         outcome, what, goes = "goes", _FORMS[claim.form], claim.name
-    rule = decision.rule
+    if goes is not None:
+        what += ", asked each time" if each_time else ", or again under a grant" if grant else ""
     return {
         "claim": decision.claim,
         "label": claim_label(decision.claim),
         "outcome": outcome,
         "what": what,
         "goes": goes,
-        "action": decision.action.value,
+        "action": decision.action.value if rule else None,
         "rule": rule.number if rule else None,
         "why": decision.why,
-        "grant": decision.action is Action.GRANT or (rule is not None and rule.grant is not None),
+        "grant": grant,
+        "each_time": each_time and goes is not None,
     }

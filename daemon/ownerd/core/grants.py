@@ -91,6 +91,8 @@ def may_have_grant(request: Request, caller: Caller) -> bool:
 
 def find_grant(vault: Vault, provider: KnownProvider, offer: Offer) -> tuple[Grant, bool] | None:
     """Return the grant for this offer, and whether every value is still the one that was approved."""
+    if offer.each_time:
+        return None
     digest = terms_digest(offer)
     for grant in vault.grants.values():
         if grant.provider_id != provider.id or grant.terms != digest or not offer.claims:
@@ -266,9 +268,11 @@ def require_grant(vault: Vault, grant_id: Json) -> Grant:
     return vault.grants[grant_id]
 
 
-def require_eligible(request: Request, caller: Caller) -> None:
+def require_eligible(offer: Offer, caller: Caller) -> None:
     """Raise `NotAllowed` where no grant may be made."""
-    if not may_have_grant(request, caller):
+    if offer.each_time:
+        raise NotAllowed("no grant can be given for this request: a rule asks about it each time")
+    if not may_have_grant(offer.request, caller):
         raise NotAllowed(
             "no grant can be given for this request: only signed requests of known apps may repeat"
         )

@@ -8,16 +8,16 @@ owner's right (docs/decisions/0007): what is not there, or held back, or refused
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
-from ownerd.core.answering import Answers, Fate, Outcome, ask_key
+from ownerd.core.answering import MADE_VERSION, Answers, Fate, Outcome, ask_key
 from ownerd.core.over_asking import over_asking_notes
 from ownerd.core.own_terms import answer_terms, request_purposes
 from ownerd.core.policy import applicable, narrowest
 from ownerd.core.selection import Answered, Choice, select_least
-from ownerd.model.claim import Claim
+from ownerd.model.claim import LABELS, Claim
 from ownerd.model.offer import KnownAsker, Offer, OfferedClaim, OfferedCredential, TermsAnswer
 from ownerd.model.policy import Decision, GrantLimits, Policy
 from ownerd.model.query import ClaimQuery
@@ -25,6 +25,9 @@ from ownerd.model.request import Request, Trust
 
 _NO_POLICY: Final = Policy()
 _NEW_ASKER: Final = KnownAsker()
+# Somebody whose every claim is there; of age on that day, as what is derived needs a date.
+_ANY_DAY: Final = date(2026, 1, 1)
+_EVERY_CLAIM: Final = {name: Claim(name, "1980-01-01", "", "", MADE_VERSION) for name in LABELS}
 
 
 def negotiate(
@@ -73,7 +76,37 @@ def negotiate(
         decisions=tuple(decisions.values()),
         notes=over_asking_notes(going.asked, offered, purposes, asker),
         grant=_grant(request, going, terms),
+        each_time=tuple(going.each_time),
     )
+
+
+def negotiate_blind(
+    request: Request,
+    policy: Policy = _NO_POLICY,
+    asker: KnownAsker = _NEW_ASKER,
+    *,
+    without: Collection[str] = (),
+    retention_days: int | None = None,
+) -> Offer:
+    """As `negotiate`, if every claim were in the vault and had an asked value: so it tells nothing of what is there.
+
+    What an app learns before the owner was asked comes from this alone; the values in it are none.
+    """
+    query = request.query
+    credentials = tuple(
+        replace(one, claims=tuple(replace(claim, values=()) for claim in one.claims))
+        for one in query.credentials
+    )
+    made = negotiate(
+        replace(request, query=replace(query, credentials=credentials)),
+        _EVERY_CLAIM,
+        policy,
+        asker,
+        today=_ANY_DAY,
+        without=without,
+        retention_days=retention_days,
+    )
+    return replace(made, request=request)
 
 
 @dataclass
@@ -83,6 +116,7 @@ class _Going:
     claims: dict[str, OfferedClaim] = field(default_factory=dict)
     fates: dict[str, Fate] = field(default_factory=dict)
     grants: list[GrantLimits | None] = field(default_factory=list)
+    each_time: dict[str, None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> _Going:
@@ -92,6 +126,8 @@ class _Going:
             if outcome.claim is not None:
                 fate = going._add(outcome.claim)
                 going.grants.append(outcome.grant)
+                if outcome.each_time:
+                    going.each_time[outcome.claim.name] = None
             # Asked twice, with values that fit once only: it goes.
             if going.fates.get(outcome.name) is not Fate.GOES:
                 going.fates[outcome.name] = fate

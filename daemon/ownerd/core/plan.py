@@ -133,11 +133,26 @@ def as_asked(offer: Offer) -> Offer:
         credentials=tuple(credentials),
         claims=tuple(claim for claim in offer.claims if not _stands_in(claim)),
         refused=(*offer.refused, *refused),
+        each_time=tuple(name for name in offer.each_time if name not in stand_ins),
     )
 
 
 def _stands_in(claim: OfferedClaim) -> bool:
     return claim.instead_of not in (None, claim.name)
+
+
+def nothing_of(blind: Offer) -> Offer:
+    """The offer of nothing, where ``blind`` says what would go if it were there: all of that is missing."""
+    missing = [claim.instead_of or claim.name for claim in blind.claims]
+    return replace(
+        blind,
+        credentials=(),
+        claims=(),
+        missing=tuple(dict.fromkeys((*missing, *blind.missing))),
+        notes=(),
+        grant=None,
+        each_time=(),
+    )
 
 
 def without_values(offer: Offer) -> Offer:

@@ -1,8 +1,8 @@
 """The owner's policy, applied: which rule decides about a claim, and why. Pure.
 
-The first rule that matches, in the order of the text, decides; no rule: ask. A request with several purposes is
-judged for each of them as if it had that one alone, and the strictest answer holds (refuse, substitute, ask, allow,
-grant), so that a purpose more never serves the asker.
+The first rule that matches, in the order of the text, decides. A request with several purposes is judged for each of
+them as if it had that one alone, and the strictest answer holds (refuse, substitute, ask, no rule, allow, grant), so
+that a purpose more never serves the asker.
 
 Whom a rule's ``provider`` means:
 
@@ -37,16 +37,16 @@ _STRICTNESS: Final = {
     Action.GRANT: 4,
 }
 _SUBSTITUTES: Final = {
-    Substitute.ALIAS: "puts an alias in place of",
-    Substitute.VALUE: "puts a value of yours in place of",
-    Substitute.LATER: "keeps for later",
+    Substitute.ALIAS: "puts an alias in place of {}",
+    Substitute.VALUE: "puts a value of yours in place of {}",
+    Substitute.LATER: "keeps {} for later",
 }
 _ACTIONS: Final = {
-    Action.ALLOW: "allows",
-    Action.GRANT: "allows under a grant",
-    Action.SUBSTITUTE: "substitutes",
-    Action.REFUSE: "refuses",
-    Action.ASK: "asks you about",
+    Action.ALLOW: "lets {} go when you touch",
+    Action.GRANT: "lets {} go when you touch, and again under a grant",
+    Action.SUBSTITUTE: "substitutes {}",
+    Action.REFUSE: "refuses {}",
+    Action.ASK: "asks you about {} each time",
 }
 
 
@@ -156,9 +156,9 @@ def _table(rules: list[Rule], purpose: str | None) -> _Table:
 
 def _why(rule: Rule, claim: str) -> str:
     if rule.substitute is Substitute.CLAIM:
-        what = f"puts {claim_label(rule.detail or '')} in place of {claim_label(claim)}"
+        words = f"puts {claim_label(rule.detail or '')} in place of {{}}"
     elif rule.substitute is not None:
-        what = f"{_SUBSTITUTES[rule.substitute]} {claim_label(claim)}"
+        words = _SUBSTITUTES[rule.substitute]
     else:
-        what = f"{_ACTIONS[rule.action]} {claim_label(claim)}"
-    return f"rule {rule.number} {what}"
+        words = _ACTIONS[rule.action]
+    return f"rule {rule.number} {words.format(claim_label(claim))}"

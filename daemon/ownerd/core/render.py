@@ -13,7 +13,7 @@ from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, names, text, valu
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 
-RENDER_VERSION: Final = 3
+RENDER_VERSION: Final = 4
 MAX_LINES: Final = 40
 _READS: Final = {
     "claims": "your data",

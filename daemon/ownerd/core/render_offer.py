@@ -52,8 +52,8 @@ def _kept(days: int | None) -> str:
     return "without a stated end" if days is None else f"{days} days at most"
 
 
-def _terms(statement: dict[str, Json]) -> list[str]:
-    """Why, how long, who else: theirs as they say it, yours where you have some."""
+def _terms(statement: dict[str, Json], *, answered: bool = True) -> list[str]:
+    """Why, how long, who else: theirs as they say it, yours where you have some, and what comes of both."""
     words = statement["purpose"]
     lines = [f"Purpose, in their words: {text(words, MAX_VALUE)}"] if words else []
     terms = statement["terms"]
@@ -62,6 +62,8 @@ def _terms(statement: dict[str, Json]) -> list[str]:
         lines += [f"Purpose: {purposes}", *_conditions(asked)]
     if not lines:
         lines = ["Purpose: not stated"]
+    if not answered:
+        return lines
     own = terms["own"]
     if own is not None:
         lines.append("Your terms go along:")
@@ -101,12 +103,15 @@ def _goes(statement: dict[str, Json], title: str) -> list[str]:
         lines.append(
             "Values are not shown on a terminal that no token has approved; ownerctl watch asks for that."
         )
-    lines += names("Asked, but not in your vault", statement["missing"])
+    return lines + _not_going(statement) + [f"Note: {text(note, MAX_VALUE)}" for note in statement["notes"]]
+
+
+def _not_going(statement: dict[str, Json]) -> list[str]:
+    lines = names("Asked, but not in your vault, or not as they want it", statement["missing"])
     lines += names("Asked, but you hold it back", statement["withheld"])
     lines += names("Asked, but a rule of yours refuses it", statement["refused"])
     lines += names("Asked, to be asked again when it is needed", statement["later"])
-    lines += names("Asked, not sent because they can do without", statement["optional"])
-    return lines + [f"Note: {text(note, MAX_VALUE)}" for note in statement["notes"]]
+    return lines + names("Asked, not sent because they can do without", statement["optional"])
 
 
 def _grant_line(limits: dict[str, Json]) -> str:
@@ -117,7 +122,15 @@ def _grant_line(limits: dict[str, Json]) -> str:
 
 
 def disclosure(statement: dict[str, Json]) -> list[str]:
-    """One disclosure."""
+    """One disclosure, or that there is none to make."""
+    if not statement["credentials"]:
+        return [
+            *_asker(statement, "asks for your data."),
+            *_terms(statement, answered=False),
+            "",
+            "They get nothing, whatever you answer: none of it is there, or not as they want it.",
+            *_not_going(statement),
+        ]
     return [
         *_asker(statement, "asks for your data."),
         *_terms(statement),

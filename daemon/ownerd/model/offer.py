@@ -74,7 +74,9 @@ class Offer:
     ``claims`` hold every name of ``credentials`` once. Asked and not going: ``missing`` (not in the vault, or not of
     an asked value), ``withheld`` (by the owner now), ``refused`` (by a rule), ``later`` (a rule says: ask again
     when it is needed), ``optional`` (the provider can do without). ``notes`` are plain sentences for the owner about
-    over-asking. ``grant`` is what the policy would allow for repeats, None where it allows none.
+    over-asking. ``grant`` is what the policy would allow for repeats, None where it allows none. ``each_time`` are names
+    of ``claims`` that a rule wants the owner asked about each time: no grant serves or covers such an offer, and no app
+    gets to know of it before the owner saw it.
     """
 
     request: Request
@@ -89,6 +91,7 @@ class Offer:
     decisions: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
     grant: GrantLimits | None = None
+    each_time: tuple[str, ...] = ()
 
     @property
     def differs(self) -> bool:

@@ -1,7 +1,8 @@
 """The owner's policy as values: what `ownerd.core.policy` reads from the owner's text, and what it decides.
 
 A policy is sealed in the vault and changes by a touch only. Rules are tried in the order of the text; the first
-that matches decides; a claim that no rule matches is `Action.ASK`.
+that matches decides; a claim that no rule matches is `Action.ASK` without a rule: shown and touched for, and no more
+is said of it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ MAX_GRANT_PER_HOUR: Final = 3600
 class Action(StrEnum):
     """What happens to one asked claim. Nothing but a grant ever leaves without a prompt and a touch."""
 
-    ALLOW = "allow"
-    GRANT = "grant"
+    ALLOW = "allow"  # shown and touched for; the owner may let it go again by a grant
+    GRANT = "grant"  # the same, and a grant is proposed
     SUBSTITUTE = "substitute"
     REFUSE = "refuse"
-    ASK = "ask"
+    ASK = "ask"  # shown and touched for each time: no grant covers it, no offer names it before the owner saw it
 
 
 class Substitute(StrEnum):
@@ -94,3 +95,8 @@ class Decision:
     action: Action
     rule: Rule | None
     why: str
+
+    @property
+    def each_time(self) -> bool:
+        """Whether a rule wants the owner to be asked each time."""
+        return self.action is Action.ASK and self.rule is not None

@@ -21,7 +21,7 @@ def test_from_an_empty_disk_to_a_verified_disclosure(stage: Stage, library: str)
     assert app.returncode == 0, err
     assert json.loads(out)["claims"] == {"given_name": "Ada"}
     assert "given name: Ada" in prompt
-    assert "Asked, but not in your vault: e-mail, town" in prompt
+    assert "Asked, but not in your vault, or not as they want it: e-mail, town" in prompt
     report = stage.tool("ledger", "verify", "--json", "--key", made["verifier_key"])
     assert report.wait() == 0, report.text
     assert world.json(report)["origin"] == "proven"

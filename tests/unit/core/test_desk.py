@@ -16,6 +16,8 @@ from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdErr
 
 CLAIMS = {"given_name": "Ada", "email": "ada@example.org", "address__locality": "Wien"}
 
+REFUSING = 'version = 1\n[[rule]]\ndo = "refuse"\n'
+
 
 async def make(provider_rig: ProviderRig, **claims: str) -> CoreRig:
     rig = make_core(FakeStore(), anchors=provider_rig.anchors)
@@ -76,7 +78,12 @@ def test_an_app_cannot_tell_an_empty_vault_from_one_that_holds_all_back(provider
         rig = await make(provider_rig, nickname="ada")
         with pytest.raises(NotAllowed, match="nothing is released"):
             await rig.agent.present(APP, provider_rig.signed(), rig.job())
-        assert not rig.owner.shown
+        assert "They get nothing, whatever you answer" in rig.owner.shown[-1]
+        await rig.agent.change(APP, seal(rig, change="policy", text=REFUSING), rig.job())
+        shown = len(rig.owner.shown)
+        with pytest.raises(NotAllowed, match="nothing is released"):
+            await rig.agent.present(APP, provider_rig.signed(), rig.job())
+        assert len(rig.owner.shown) == shown, "a rule has refused, and nobody is asked"
 
     asyncio.run(story())
 

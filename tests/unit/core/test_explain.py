@@ -51,10 +51,10 @@ def test_every_asked_claim_has_its_line():
         ("phone_number", "later", None, "substitute", 3, False),
         ("given_name", "goes", "given_name", "grant", 4, True),
         ("nickname", "refused", None, "refuse", 5, False),
-        ("gender", "missing", None, "ask", None, False),
-        ("address.street_address", "goes", "address.street_address", "ask", None, False),
-        ("address.locality", "goes", "address.locality", "ask", None, False),
-        ("address.country", "goes", "address.country", "ask", None, False),
+        ("gender", "missing", None, None, None, False),
+        ("address.street_address", "goes", "address.street_address", None, None, False),
+        ("address.locality", "goes", "address.locality", None, None, False),
+        ("address.country", "goes", "address.country", None, None, False),
     ]
     assert found[1] == {
         "claim": "birthdate",
@@ -66,7 +66,37 @@ def test_every_asked_claim_has_its_line():
         "rule": 2,
         "why": "rule 2 puts whether you are 18 or older in place of date of birth",
         "grant": False,
+        "each_time": False,
     }
+
+
+def test_allow_grant_and_ask_are_told_apart():
+    scope = '[[rule]]\nprovider = "shop.example"\n'
+    rules = [
+        f'{scope}claims = ["email"]\ndo = "allow"\n',
+        f'{scope}claims = ["given_name"]\ndo = "grant"\ndays = 1\ncount = 1\nper_hour = 1\n',
+        f'{scope}claims = ["nickname", "age_over_18"]\ndo = "ask"\n',
+        f'{scope}claims = ["birthdate"]\ndo = "substitute"\nwith = "age_over_18"\n',
+    ]
+    asked = ("email", "given_name", "nickname", "birthdate", "phone_number")
+    found = explain(offer(*asked, rules="".join(rules)))
+    assert [(one["action"], one["what"], one["why"], one["each_time"]) for one in found] == [
+        ("allow", "goes as it is", "rule 1 lets e-mail go when you touch", False),
+        (
+            "grant",
+            "goes as it is, or again under a grant",
+            "rule 2 lets given name go when you touch, and again under a grant",
+            False,
+        ),
+        ("ask", "goes as it is, asked each time", "rule 3 asks you about nickname each time", True),
+        (
+            "substitute",
+            "whether you are 18 or older goes in its place, asked each time",
+            "rule 4 puts whether you are 18 or older in place of date of birth",
+            True,
+        ),
+        (None, "goes as it is", "no rule is about phone number, so you are asked", False),
+    ]
 
 
 def test_an_unsigned_asker_is_told_apart():

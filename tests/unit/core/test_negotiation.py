@@ -246,6 +246,20 @@ def test_what_stands_in_may_go_under_a_grant_where_its_rule_says_so():
     assert offer("birthdate", rules=age + LIMITS + asked).grant is None
 
 
+def test_what_a_rule_asks_about_each_time_is_known_of_the_offer():
+    asked = '[[rule]]\nclaims = ["email", "age_over_18"]\ndo = "ask"\n'
+    age = '[[rule]]\nclaims = ["birthdate"]\ndo = "substitute"\nwith = "age_over_18"\n'
+    assert offer("email", "nickname", rules=asked).each_time == ("email",)
+    assert offer("birthdate", rules=age + asked).each_time == ("age_over_18",)
+    assert offer("nickname", "shoe_size", "birthdate", rules=asked).each_time == ()
+    assert offer("email", rules=asked, without=["email"]).each_time == ()
+    assert offer("email").each_time == (), "no rule is no such rule"
+    bought = '[[rule]]\npurpose = "dpv:DeliveryOfGoods"\nclaims = ["email"]\ndo = "allow"\n'
+    for_both = [terms(DELIVERY, MARKETING)]
+    assert offer("email", rules=bought + asked, asked_terms=for_both).each_time == ("email",)
+    assert offer("email", rules=bought + asked, asked_terms=[terms(DELIVERY)]).each_time == ()
+
+
 def test_no_grant_on_terms_that_are_narrowed():
     rules = GRANT + LIMITS + f'[[terms]]\npurpose = "{DELIVERY}"\nretention = "P30D"\n'
     assert offer("email", rules=rules, asked_terms=[terms(DELIVERY, retention_days=30)]).grant is not None

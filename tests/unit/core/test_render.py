@@ -38,6 +38,7 @@ def statement(**changes):
         "missing": ["birthdate"],
         "withheld": ["gender"],
         "values_shown": True,
+        "credentials": {"owner": {}},
     }
     return base | changes
 
@@ -54,7 +55,22 @@ def test_a_disclosure_reads_in_plain_words():
         "",
         "They would get:",
         "  e-mail: a@example.org",
-        "Asked, but not in your vault: date of birth",
+        "Asked, but not in your vault, or not as they want it: date of birth",
+        "Asked, but you hold it back: gender",
+    ]
+
+
+def test_nothing_to_give_is_said_and_no_terms_are_accepted():
+    asked = {"purpose": ["dpv:Marketing"], "retention_days": 9, "recipients": [], "agreement": None}
+    terms = {"asked": [asked], "accepted": True, "own": asked}
+    text = render(statement(credentials={}, claims=[], terms=terms))
+    assert text.splitlines()[6:] == [
+        "Purpose: marketing",
+        "Kept: 9 days at most",
+        "Passed on to: nobody",
+        "",
+        "They get nothing, whatever you answer: none of it is there, or not as they want it.",
+        "Asked, but not in your vault, or not as they want it: date of birth",
         "Asked, but you hold it back: gender",
     ]
 
