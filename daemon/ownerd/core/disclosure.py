@@ -16,8 +16,17 @@ from ownerd.core.desk import Act
 from ownerd.core.grants import GrantPlan, make_grant_plan, signed_grant
 from ownerd.core.holder import Holder, changes, find_opening, holder_for, remember
 from ownerd.core.known import provider_value
-from ownerd.core.negotiation import negotiate
-from ownerd.core.plan import Plan, as_asked, entry_values, make_plan, response_members, without_values
+from ownerd.core.negotiation import negotiate, negotiate_blind
+from ownerd.core.plan import (
+    Plan,
+    accepted_hashes,
+    as_asked,
+    entry_values,
+    make_plan,
+    nothing_of,
+    response_members,
+    without_values,
+)
 from ownerd.core.ports import Record
 from ownerd.core.service import CounterOffer, Narrowing, Released, Wishes
 from ownerd.core.session import Session
@@ -25,7 +34,7 @@ from ownerd.core.statement import Situation, offer_statement
 from ownerd.core.vault import Vault
 from ownerd.credential.presentation import build_response, finish
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import ClockWrong, Downgraded, KeyChanged, NotAllowed
+from ownerd.model.errors import ClockWrong, Downgraded, KeyChanged, NotAllowed, NotSupported
 from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import Offer
 from ownerd.model.policy import GrantLimits
@@ -104,15 +113,20 @@ async def _repeat(session: Session, act: Act, vault: Vault, request: Request) ->
 async def _answer(case: _Case, vault: Vault) -> Released | CounterOffer:
     session, negotiation = case.session, case.negotiation
     holder = holder_for(vault, case.request.provider, session.rng)
-    # 4. The offer; where a rule of the owner's changes what was asked, an app that bargains decides first.
+    # 4. The offer; where a rule of the owner's changes what was asked, an app that bargains decides first. What it
+    # learns before the owner was asked, an error or silence included, tells nothing of what is in the vault.
     if negotiation is not None:
-        offer = _offer(case, vault, holder, Narrowing())
-        if offer.differs and not negotiation.is_agreed(offer):
-            return await _counter(case, vault, holder, negotiation, offer)
+        blind = _offer(case, vault, holder, Narrowing(), blind=True)
+        if blind.differs and not (blind.each_time or negotiation.is_agreed(blind)):
+            return await _counter(case, vault, holder, negotiation, blind)
     # 6. Shown until the owner approves it or refuses; narrowing makes a new one.
-    plan = await _decide(case, vault, holder)
-    if negotiation is not None and plan.offer.differs and not negotiation.is_agreed(plan.offer):
-        return await _counter(case, vault, holder, negotiation, plan.offer)
+    plan, narrowing = await _decide(case, vault, holder)
+    if not plan.offer.credentials:
+        raise NotAllowed("nothing is released")
+    if negotiation is not None:
+        blind = _offer(case, vault, holder, narrowing, blind=True)
+        if blind.differs and not negotiation.is_agreed(blind):
+            return await _counter(case, vault, holder, negotiation, blind)
     if isinstance(plan, GrantPlan):
         released = await _grant(case, vault, holder, plan)
     else:
@@ -177,26 +191,42 @@ async def _grant(case: _Case, vault: Vault, holder: Holder, plan: GrantPlan) -> 
     return released
 
 
-def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing) -> Offer:
-    offer = negotiate(
-        case.request,
-        vault.claims,
-        vault.policy,
-        holder.asker,
-        today=admission.today(case.session),
-        without=narrowing.without,
-        retention_days=narrowing.retention_days,
-    )
+def _offer(case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing, *, blind: bool = False) -> Offer:
+    without, days = narrowing.without, narrowing.retention_days
+    if blind:
+        offer = negotiate_blind(
+            case.request, vault.policy, holder.asker, without=without, retention_days=days
+        )
+    else:
+        offer = negotiate(
+            case.request,
+            vault.claims,
+            vault.policy,
+            holder.asker,
+            today=admission.today(case.session),
+            without=without,
+            retention_days=days,
+        )
     # A claim in another's place goes to who understands offers; nobody gets what they did not ask.
     return as_asked(offer) if case.negotiation is None else offer
 
 
-async def _decide(case: _Case, vault: Vault, holder: Holder) -> Plan | GrantPlan:
-    plans: list[Plan | GrantPlan] = []
+def _require_answer(blind: Offer) -> None:
+    """Raise where there is nothing to ask the owner, whatever is in the vault."""
+    if not blind.credentials:
+        # Said in the same words whether a rule refuses or all is held back now: the app learns neither.
+        raise NotAllowed("nothing is released")
+    for credential in blind.credentials:
+        accepted_hashes(blind, credential.query_id)
+
+
+async def _decide(case: _Case, vault: Vault, holder: Holder) -> tuple[Plan | GrantPlan, Narrowing]:
+    plans: list[tuple[Plan | GrantPlan, Narrowing]] = []
 
     def text(narrowing: Narrowing, values_shown: bool) -> str:  # noqa: FBT001 -- the desk calls it
-        plans.append(_plan(case, vault, holder, narrowing, values_shown=values_shown))
-        return str(plans[-1].statement["rendered"]["text"])
+        plan = _plan(case, vault, holder, narrowing, values_shown=values_shown)
+        plans.append((plan, narrowing))
+        return str(plan.statement["rendered"]["text"])
 
     await case.session.confirm(case.act, text)
     return plans[-1]
@@ -206,11 +236,15 @@ def _plan(
     case: _Case, vault: Vault, holder: Holder, narrowing: Narrowing, *, values_shown: bool
 ) -> Plan | GrantPlan:
     session = case.session
-    offer = _offer(case, vault, holder, narrowing)
-    if not offer.credentials:
-        # Said in the same words whether nothing is in the vault or all is held back: the app learns neither.
-        raise NotAllowed("nothing is released")
+    blind = _offer(case, vault, holder, narrowing, blind=True)
+    _require_answer(blind)
     situation = _situation(case, vault, holder, values_shown=values_shown)
+    try:
+        offer = _offer(case, vault, holder, narrowing)
+        _require_answer(offer)
+    except (NotAllowed, NotSupported):
+        # It could be answered, and not with what is here: that is for the owner alone to see.
+        return make_plan(nothing_of(blind), holder, situation, session.clock.now_ms(), session.rng)
     limits = _limits(case, vault, holder, offer, narrowing)
     if limits is not None:
         since_ms = session.require_journal().now_ms()  # as its entry: the verifier judges it from there
@@ -223,7 +257,7 @@ def _limits(
 ) -> GrantLimits | None:
     """How far a grant would go: as the owner says now, as a rule says, or as the one that is renewed."""
     if narrowing.grant is not None:
-        grants.require_eligible(case.request, case.act.caller)
+        grants.require_eligible(offer, case.act.caller)
         if case.session.clock_is_behind:
             raise ClockWrong("no grant can be given while the clock stands before the ledger's newest entry")
         return narrowing.grant

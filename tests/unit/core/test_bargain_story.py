@@ -118,6 +118,21 @@ def test_a_rule_answers_with_an_offer_and_what_was_accepted_is_sent(provider_rig
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("do", ['do = "refuse"', 'do = "substitute"\nwith = "later"'])
+def test_where_nothing_would_go_an_app_that_bargains_hears_why(do, provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig, f"version = 1\n[[rule]]\n{do}\n")
+        text = signed(provider_rig, asking(provider_rig, "email"))
+        offer = json.loads((await present(rig, text, Wishes(negotiate=True))).offer)
+        assert offer["credentials"] == []
+        assert offer["later" if "later" in do else "refused"] == [["email"]]
+        with pytest.raises(NotAllowed, match="nothing is released"):
+            await present(rig, text, Wishes(negotiation=offer["negotiation"], accept=True))
+        assert not rig.owner.shown
+
+    asyncio.run(story())
+
+
 def test_rounds_are_bounded_and_belong_to_their_caller_and_their_asker(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
