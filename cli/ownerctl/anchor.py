@@ -37,11 +37,9 @@ def anchors(output: Output) -> int:
 
     Looking takes a touch.
     """
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
 
-    rows = members(
-        converse(output, lambda owner: owner.sealed("Data", "Read", {"what": "anchors"})), "anchors"
-    )
+    rows = members(read(output, {"what": "anchors"}), "anchors")
     if output.json:
         render.emit_json({"anchors": rows})
     else:
@@ -77,10 +75,10 @@ def add() -> None:
 
 
 def _add(kind: str, where: str, output: Output) -> None:
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     message: dict[str, Json] = {"change": "anchor-add", "name": kind, "text": where}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
         return
@@ -114,10 +112,10 @@ def add_witness(vkey: str, output: Output) -> None:
 @output_options
 def remove(anchor_id: str, output: Output) -> None:
     """Keep heads there no longer; what lies there stays."""
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     message: dict[str, Json] = {"change": "anchor-remove", "id": anchor_id}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:
@@ -136,13 +134,13 @@ def update(anchor_id: str | None, token: str | None, output: Output) -> None:
     A token with a PIN asks for it, a PIV card for its management key. Where a head is gone it is written anew.
     """
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import change, members
 
     if anchor_id is not None and token is not None:
         raise UsageTrouble("give an id or a token, not both")
     chosen = anchor_id or token
     message: dict[str, Json] = {"change": "anchor-update", **({} if chosen is None else {"id": chosen})}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:
@@ -158,7 +156,7 @@ def import_note(path: str, output: Output) -> None:
     It is held against the ledger now and at each unlock.
     """
     from ownerctl.errors import FileTrouble
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     try:
         with Path(path).open("rb") as file:
@@ -168,7 +166,7 @@ def import_note(path: str, output: Output) -> None:
     if len(text) > _MAX_NOTE_BYTES:
         raise FileTrouble("the note is too large to be one")
     message: dict[str, Json] = {"change": "anchor-import", "text": text}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
         return

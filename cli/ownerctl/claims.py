@@ -38,10 +38,10 @@ def _require(names: Iterable[str], known: Collection[str]) -> list[str]:
 def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]]:
     """Claims by name, or all: one touch. Raises `NothingThere` for one that is not there."""
     from ownerctl.errors import NothingThere
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
 
     message = {"what": "claims", "names": names}
-    rows = members(converse(output, lambda owner: owner.sealed("Data", "Read", message)), "claims")
+    rows = members(read(output, message), "claims")
     found = {row.get("name") for row in rows}
     missing = [name for name in names or [] if name not in found]
     if missing:
@@ -51,9 +51,9 @@ def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]
 
 def change_claims(output: Output, message: dict[str, Json]) -> None:
     """Change claims and say what was recorded."""
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
         return

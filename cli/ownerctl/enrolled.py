@@ -14,9 +14,9 @@ Enrolled = dict[str, "Json"]
 def read_enrolled(output: Output) -> dict[str, Json]:
     """``{"tokens": […], "recovery": …}``, checked as far as it is used. Raises `BadAnswer`."""
     from ownerctl.errors import BadAnswer
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
 
-    answer = converse(output, lambda owner: owner.sealed("Data", "Read", {"what": "tokens"}))
+    answer = read(output, {"what": "tokens"})
     members(answer, "tokens")
     if not isinstance(answer.get("recovery"), dict | None):
         raise BadAnswer("the answer does not say whether there is a recovery code")

@@ -25,9 +25,9 @@ def grant() -> None:
 
 
 def _read(output: Output) -> list[dict[str, Json]]:
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
 
-    return members(converse(output, lambda owner: owner.sealed("Data", "Read", {"what": "grants"})), "grants")
+    return members(read(output, {"what": "grants"}), "grants")
 
 
 def _row(one: dict[str, Json]) -> list[object]:
@@ -85,10 +85,10 @@ def revoke(grant_id: str, output: Output) -> None:
 
     Takes no touch in an open vault, because it only takes away. What was sent under it stays valid with the provider until the grant would have ended.
     """
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     message: dict[str, Json] = {"change": "grant-revoke", "id": grant_id}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:

@@ -111,6 +111,16 @@ def converse(output: Output, work: Callable[[Owner], Awaitable[Result]]) -> Resu
     return asyncio.run(conversation())
 
 
+def read(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
+    """One sealed read on a fresh connection. Raises as `Owner.sealed`."""
+    return converse(output, lambda owner: owner.sealed("Data", "Read", message))
+
+
+def change(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
+    """One sealed change on a fresh connection. Raises as `Owner.sealed`."""
+    return converse(output, lambda owner: owner.sealed("Data", "Change", message))
+
+
 def members(answer: Mapping[str, Json], name: str) -> list[dict[str, Json]]:
     """The list of objects under ``name``. Raises `BadAnswer`."""
     found = answer.get(name)

@@ -37,9 +37,9 @@ def policy() -> None:
 def read_policy(output: Output) -> str:
     """The policy as it stands; one touch. Raises `BadAnswer`."""
     from ownerctl.errors import BadAnswer
-    from ownerctl.owner import converse
+    from ownerctl.owner import read
 
-    text = converse(output, lambda owner: owner.sealed("Data", "Read", {"what": "policy"})).get("policy")
+    text = read(output, {"what": "policy"}).get("policy")
     if not isinstance(text, str):
         raise BadAnswer("the answer has no policy")
     return text
@@ -47,10 +47,10 @@ def read_policy(output: Output) -> str:
 
 def change_policy(text: str, output: Output) -> dict[str, Json]:
     """Put ``text`` in the place of the policy; one touch. Raises `InvalidArgument`, naming the rule."""
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     message: dict[str, Json] = {"change": "policy", "text": text}
-    return converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    return change(output, message)
 
 
 def say_changed(answer: dict[str, Json], output: Output) -> None:
@@ -160,11 +160,11 @@ def explain(request: str, output: Output) -> None:
 
     Nothing is sent. REQUEST is a file with a request object, signed or as JSON; - reads standard input.
     """
-    from ownerctl.owner import converse
+    from ownerctl.owner import read
 
     text = read_text(request, "request", _MAX_REQUEST_BYTES).strip()
     message: dict[str, Json] = {"what": "explain", "request": text}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Read", message))
+    answer = read(output, message)
     if output.json:
         render.emit_json(answer)
     else:

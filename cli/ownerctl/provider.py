@@ -32,11 +32,9 @@ def provider() -> None:
 @output_options
 def list_providers(output: Output) -> None:
     """List the providers that have a key of their own here."""
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
 
-    rows = members(
-        converse(output, lambda owner: owner.sealed("Data", "Read", {"what": "providers"})), "providers"
-    )
+    rows = members(read(output, {"what": "providers"}), "providers")
     if output.json:
         render.emit_json({"providers": rows})
         return
@@ -57,11 +55,11 @@ def list_providers(output: Output) -> None:
 @output_options
 def show(provider_id: str, output: Output) -> None:
     """Show one provider: its key, its trust, and what it got."""
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
     from ownerd.model.errors import NotFound
 
     message = {"what": "provider", "id": provider_id}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Read", message))
+    answer = read(output, message)
     rows = members(answer, "providers")
     if not rows:
         raise NotFound("no such provider")
@@ -83,14 +81,14 @@ def rotate(provider_id: str, path: str | None, output: Output) -> None:
     The provider gets the hand-over with its next answer; --out is for handing it over in another way.
     """
     from ownerctl.errors import BadAnswer
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
     from ownerctl.private_file import require_absent, write_private
 
     out = None if path is None else Path(path)
     if out is not None:
         require_absent(out)
     message: dict[str, Json] = {"change": "provider-rotate", "id": provider_id}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     handover = answer.get("handover")
     if not isinstance(handover, str):
         raise BadAnswer("the answer has no hand-over")
@@ -114,7 +112,7 @@ def forget(provider_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001
     What it has got it keeps; it cannot be asked to forget you, and sees a stranger from then on.
     """
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
     from ownerctl.questions import agree
     from ownerctl.terminal import is_interactive
 
@@ -126,7 +124,7 @@ def forget(provider_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001
     if not yes and not agree("forget it?", default=False):
         raise UsageTrouble("nothing was forgotten")
     message: dict[str, Json] = {"change": "provider-forget", "id": provider_id}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:

@@ -70,7 +70,7 @@ def restore(
     """
     from ownerctl.backup import read_backup
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse
+    from ownerctl.owner import change, converse
     from ownerctl.questions import agree
     from ownerctl.terminal import is_interactive
     from ownerd.model.errors import NotAllowed
@@ -94,7 +94,7 @@ def restore(
             )
         if not agree("replace what is here?", default=False):
             raise UsageTrouble("nothing was restored")
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:

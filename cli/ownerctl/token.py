@@ -158,10 +158,10 @@ def add(
 @output_options
 def rename(token_id: str, name: str, output: Output) -> None:
     """Call an enrolled token by a name of your own. Takes a touch."""
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     message: dict[str, Json] = {"change": "token-name", "id": _find(output, token_id).get("id"), "name": name}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:
@@ -184,12 +184,12 @@ def test(token_id: str, output: Output) -> None:
     Of a card that only signs it proves that it approves.
     """
     from ownerctl.errors import BadAnswer
-    from ownerctl.owner import converse
+    from ownerctl.owner import read
 
     found = _find(output, token_id)
     opens = found.get("opens") is not False
     message: dict[str, Json] = {"what": "token", "id": found.get("id")}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Read", message))
+    answer = read(output, message)
     if answer.get("id") != message["id"] or answer.get("opens") is not opens:
         raise BadAnswer("the daemon does not say that this token does what it was enrolled for")
     if output.json:
@@ -209,7 +209,7 @@ def remove(token_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001 cl
     the last way in cannot be removed. A card that only signs takes one touch, and no key is made anew.
     """
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
     from ownerctl.questions import types_exactly
     from ownerctl.terminal import is_interactive
 
@@ -221,7 +221,7 @@ def remove(token_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001 cl
     if not yes and not types_exactly(f"type its name to remove it ({name}): ", name):
         raise UsageTrouble("that is not its name; nothing was removed")
     message: dict[str, Json] = {"change": "token-remove", "id": found.get("id")}
-    answer = converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    answer = change(output, message)
     if output.json:
         render.emit_json(answer)
     else:

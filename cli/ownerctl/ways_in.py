@@ -53,7 +53,7 @@ def add_token(
     ``taken`` are the names of those; without a name of its own the token gets the one that it reports.
     ``make_keys`` is the curve of the keys that are made on it first.
     """
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
     render.note(f"enrolling {describe(token)}, used {'with' if pin else 'without'} its PIN")
     render.note("  two touches on it, then one on a token that is enrolled; touch the one that is named")
@@ -65,14 +65,14 @@ def add_token(
     }
     if make_keys is not None:
         message["make_keys"] = make_keys
-    return converse(output, lambda owner: owner.sealed("Data", "Change", message))
+    return change(output, message)
 
 
 def set_recovery(output: Output) -> dict[str, Json]:
     """Make a recovery code, which the daemon's prompt shows and has typed back. It never comes here."""
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
 
-    return converse(output, lambda owner: owner.sealed("Data", "Change", {"change": "recovery-set"}))
+    return change(output, {"change": "recovery-set"})
 
 
 def keep_code() -> None:
