@@ -163,8 +163,8 @@ def _term_rows(terms: dict[str, Json]) -> list[tuple[str, object]]:
     recipients = [str(one) for one in _list(terms.get("recipients", []))]
     days = terms.get("retention_days")
     rows: list[tuple[str, object]] = [
-        ("to be used", ", ".join(f"to {PURPOSES[one]}" if one in PURPOSES else one for one in purposes)),
-        ("to be kept", "without limit" if days is None else "not at all" if days == 0 else f"{days} days"),
+        ("purpose", ", ".join(PURPOSES.get(one, one) for one in purposes)),
+        ("kept", "without limit" if days is None else "not at all" if days == 0 else f"{days} days at most"),
         ("passed on", "to " + ", ".join(recipients) if recipients else "to nobody"),
     ]
     if terms.get("agreement") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ownerd.core.own_terms import narrowing_words
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 from ownerd.model.offer import Form, Offer, OfferedClaim
@@ -37,6 +38,17 @@ def explain(offer: Offer) -> list[dict[str, Json]]:
         **dict.fromkeys(offer.withheld, ("withheld", "does not go: you hold it back")),
     }
     return [_line(offer, decision, going.get(decision.claim), fates) for decision in offer.decisions]
+
+
+def explain_terms(offer: Offer) -> str:
+    """What becomes of the terms that are asked for, in one sentence; empty where none are and none go along."""
+    own, asked = offer.terms.own, [one.terms for one in offer.request.terms]
+    if offer.terms.accepted:
+        return "theirs are within yours, and are accepted" if own else "you have none for this: you decide"
+    if own is None:
+        return ""
+    less = narrowing_words(asked, own)
+    return f"theirs are narrowed: {'; '.join(less)}" if less else "yours go along"
 
 
 def _line(

@@ -7,14 +7,14 @@ owner allows: what goes along then names the purposes that are left.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.offer import TermsAnswer
 from ownerd.model.policy import Policy
 from ownerd.model.request import Request
-from ownerd.model.terms import Terms
+from ownerd.model.terms import PURPOSES, Terms
 
 
 def request_purposes(request: Request) -> tuple[str, ...]:
@@ -64,6 +64,31 @@ def answer_terms(request: Request, policy: Policy, retention_days: int | None = 
     return TermsAnswer(accepted=bool(request.terms) and within, own=own)
 
 
+def narrowing_words(asked: Sequence[Terms], own: Terms) -> list[str]:
+    """What the owner's terms make less of what is asked, each in plain words; names are as they were given."""
+    if not asked:
+        return []
+    together = _together(asked)
+    words: list[str] = []
+    purposes = [one for one in together.purposes if own.purposes and one not in own.purposes]
+    if purposes:
+        words.append(f"not for {', '.join(PURPOSES.get(one, one) for one in purposes)}")
+    if own.retention_days is not None and not _is_kept(together, own.retention_days):
+        words.append(f"kept {kept_words(own.retention_days)}, not {kept_words(together.retention_days)}")
+    others = [one for one in together.recipients if one not in own.recipients]
+    if others:
+        words.append(f"not passed on to {', '.join(others)}")
+    agreements = [one.agreement for one in asked if one.agreement not in (None, own.agreement)]
+    return words + [f"not under the agreement {one}" for one in dict.fromkeys(agreements)]
+
+
+def kept_words(days: int | None) -> str:
+    """How long something may be kept."""
+    if days is None:
+        return "without a stated end"
+    return "not at all" if days == 0 else f"{days} day{'s' * (days != 1)} at most"
+
+
 def _is_within(asked: Terms, own: Terms | None) -> bool:
     if own is None:
         return True
@@ -86,11 +111,15 @@ def _narrow(own: Terms, days: int) -> Terms:
 
 def _asked(request: Request) -> Terms:
     """What is asked, in one: the owner who only shortens it leaves the rest as it is."""
-    every = [asked.terms for asked in request.terms]
+    return _together([asked.terms for asked in request.terms])
+
+
+def _together(every: Sequence[Terms]) -> Terms:
+    """The widest of several terms; an agreement only where all name the same."""
     agreements = {terms.agreement for terms in every}
     bounded = [terms.retention_days for terms in every if terms.retention_days is not None]
     return Terms(
-        purposes=request_purposes(request),
+        purposes=tuple(dict.fromkeys(purpose for terms in every for purpose in terms.purposes)),
         retention_days=max(bounded) if bounded and len(bounded) == len(every) else None,
         recipients=tuple(dict.fromkeys(name for terms in every for name in terms.recipients)),
         agreement=agreements.pop() if len(agreements) == 1 else None,

@@ -6,7 +6,7 @@ import difflib
 
 from ownerd.core import admission
 from ownerd.core.desk import Act
-from ownerd.core.explain import explain
+from ownerd.core.explain import explain, explain_terms
 from ownerd.core.negotiation import negotiate
 from ownerd.core.policy import parse_policy
 from ownerd.core.session import Session
@@ -40,6 +40,7 @@ def explained(session: Session, vault: Vault, text: Json) -> dict[str, Json]:
             "alarms": list(alarms),
         },
         "decisions": [dict(one) for one in explain(offer)],
+        "terms": explain_terms(offer),
         "notes": list(offer.notes),
     }
 

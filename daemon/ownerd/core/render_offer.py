@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ownerd.core.own_terms import kept_words, narrowing_words
 from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, names, text
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
-from ownerd.model.terms import PURPOSES
+from ownerd.model.terms import PURPOSES, Terms
 
 _TRUST: Final = {
     "verified": "identity proven by a certificate",
     "pinned": "the same as before, by a key you accepted",
     "claimed": "NOT PROVEN: anybody can claim this name",
 }
+_WITHIN: Final = "Their terms are within yours."
+_THEIRS: Final = "You have no terms of your own for this."
 _FORM: Final = {
     "raw": "",
     "derived": "computed",
@@ -48,10 +51,6 @@ def _asker(statement: dict[str, Json], does: str) -> list[str]:
     return lines
 
 
-def _kept(days: int | None) -> str:
-    return "without a stated end" if days is None else f"{days} days at most"
-
-
 def _terms(statement: dict[str, Json], *, answered: bool = True) -> list[str]:
     """Why, how long, who else: theirs as they say it, yours where you have some, and what comes of both."""
     words = statement["purpose"]
@@ -65,20 +64,27 @@ def _terms(statement: dict[str, Json], *, answered: bool = True) -> list[str]:
     if not answered:
         return lines
     own = terms["own"]
-    if own is not None:
-        lines.append("Your terms go along:")
-        lines += [f"  {line}" for line in _conditions(own)]
-    if terms["asked"]:
-        signed = "Their terms are within yours and are signed." if own else "Their terms are signed."
-        lines.append(
-            signed if terms["accepted"] else "Their terms are NOT within yours; they are not signed."
-        )
-    return lines
+    if terms["asked"] and terms["accepted"]:
+        return [*lines, f"{_WITHIN if own else _THEIRS} You sign that you accept them."]
+    if own is None:
+        return lines
+    less = narrowing_words([_parsed(asked) for asked in terms["asked"]], _parsed(own))
+    if less:
+        lines.append("That is more than your terms allow. You narrow it, and do not sign theirs:")
+        return lines + [f"  {text(line, MAX_VALUE)}" for line in less]
+    lines.append("Your terms go along, and theirs are not signed:" if terms["asked"] else "Your terms go along:")
+    return lines + [f"  {line}" for line in _conditions(own)]
+
+
+def _parsed(terms: dict[str, Json]) -> Terms:
+    return Terms(
+        tuple(terms["purpose"]), terms["retention_days"], tuple(terms["recipients"]), terms["agreement"]
+    )
 
 
 def _conditions(terms: dict[str, Json]) -> list[str]:
     others = ", ".join(text(one, MAX_NAME) for one in terms["recipients"]) or "nobody"
-    lines = [f"Kept: {_kept(terms['retention_days'])}", f"Passed on to: {others}"]
+    lines = [f"Kept: {kept_words(terms['retention_days'])}", f"Passed on to: {others}"]
     if terms["agreement"]:
         lines.append(f"Agreement: {text(terms['agreement'], MAX_VALUE)}")
     return lines

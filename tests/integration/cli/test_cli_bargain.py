@@ -43,9 +43,9 @@ def test_a_counter_offer_that_nobody_accepts_is_shown_and_ends_with_6(cli_desk: 
     ]  # fmt: skip
     assert ran.out.splitlines()[8:] == [
         "under these terms:",
-        "to be used  to deliver goods to you",
-        "to be kept  30 days",
-        "passed on   to nobody",
+        "purpose    deliver goods to you",
+        "kept       30 days at most",
+        "passed on  to nobody",
     ]
     assert ran.err.splitlines() == [
         "the owner offers something else (round 1, entry 8):",

@@ -3,10 +3,10 @@
 import json
 
 from hypothesis import given, settings
-from tests.rigs.negotiating import CLAIMED, VALUES, offer
+from tests.rigs.negotiating import CLAIMED, DELIVERY, VALUES, offer, terms
 from tests.rigs.negotiation_cases import negotiated, situations
 
-from ownerd.core.explain import explain
+from ownerd.core.explain import explain, explain_terms
 
 RULES = """
 [alias]
@@ -97,6 +97,22 @@ def test_allow_grant_and_ask_are_told_apart():
         ),
         (None, "goes as it is", "no rule is about phone number, so you are asked", False),
     ]
+
+
+def test_terms_have_their_sentence():
+    own = f'[[terms]]\npurpose = "{DELIVERY}"\nretention = "P90D"\n'
+    year, month = terms(DELIVERY, retention_days=365), terms(DELIVERY, retention_days=30)
+    said = {
+        "theirs are narrowed: kept 90 days at most, not 365 days at most": offer(
+            "email", rules=own, asked_terms=[year]
+        ),
+        "theirs are within yours, and are accepted": offer("email", rules=own, asked_terms=[month]),
+        "you have none for this: you decide": offer("email", asked_terms=[year]),
+        "yours go along": offer("email", rules='[[terms]]\nretention = "P90D"\n'),
+        "": offer("email"),
+    }
+    for sentence, made in said.items():
+        assert explain_terms(made) == sentence
 
 
 def test_an_unsigned_asker_is_told_apart():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.negotiating import DELIVERY, MARKETING, credential, offer, policy, request, terms
 
-from ownerd.core.own_terms import answer_terms
+from ownerd.core.own_terms import answer_terms, kept_words, narrowing_words
 from ownerd.core.policy import own_terms
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.policy import Policy
@@ -51,6 +51,42 @@ def test_own_terms_go_along_with_the_purposes_that_are_left():
     assert answer(terms(MARKETING)).own is None
     assert answer().own is None
     assert not answer().accepted
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ([terms(DELIVERY, retention_days=365)], ["kept 90 days at most, not 365 days at most"]),
+        ([terms(DELIVERY)], ["kept 90 days at most, not without a stated end"]),
+        ([terms(DELIVERY, retention_days=90)], []),
+        (
+            [terms(DELIVERY, MARKETING, retention_days=91, recipients=["Post", "Ads"], agreement="urn:x")],
+            [
+                "not for marketing",
+                "kept 90 days at most, not 91 days at most",
+                "not passed on to Ads",
+                "not under the agreement urn:x",
+            ],
+        ),
+        (
+            [terms(DELIVERY, retention_days=1), terms(DELIVERY, retention_days=400, agreement="urn:y")],
+            ["kept 90 days at most, not 400 days at most", "not under the agreement urn:y"],
+        ),
+    ],
+)
+def test_what_is_narrowed_is_said_from_what_to_what(asked, words):
+    found = answer(*asked)
+    assert narrowing_words([one.terms for one in asked], found.own) == words
+    assert found.accepted is (not words)
+
+
+def test_days_are_said_in_words():
+    assert [kept_words(days) for days in (None, 0, 1, 2)] == [
+        "without a stated end",
+        "not at all",
+        "1 day at most",
+        "2 days at most",
+    ]
 
 
 def test_all_terms_have_to_be_within():

@@ -60,6 +60,43 @@ def test_a_disclosure_reads_in_plain_words():
     ]
 
 
+def test_terms_say_what_is_narrowed_and_what_is_signed():
+    def lines(*, accepted, own, asked=True):
+        theirs = {
+            "purpose": ["dpv:Marketing"],
+            "retention_days": 365,
+            "recipients": ["Ads"],
+            "agreement": None,
+        }
+        terms = {"asked": [theirs] if asked else [], "accepted": accepted, "own": own}
+        text = render(statement(terms=terms, purpose=None if asked else "to ship"))
+        return text.partition("They would get:")[0].splitlines()[6:-1]
+
+    theirs = ["Purpose: marketing", "Kept: 365 days at most", "Passed on to: Ads"]
+    own = {"purpose": ["dpv:Marketing"], "retention_days": 90, "recipients": [], "agreement": None}
+    wide = own | {"retention_days": None, "recipients": ["Ads"]}
+    assert lines(accepted=False, own=own) == [
+        *theirs,
+        "That is more than your terms allow. You narrow it, and do not sign theirs:",
+        "  kept 90 days at most, not 365 days at most",
+        "  not passed on to Ads",
+    ]
+    assert lines(accepted=True, own=wide) == [
+        *theirs,
+        "Their terms are within yours. You sign that you accept them.",
+    ]
+    assert lines(accepted=True, own=None) == [
+        *theirs,
+        "You have no terms of your own for this. You sign that you accept them.",
+    ]
+    assert lines(accepted=False, own=own, asked=False) == [
+        "Purpose, in their words: to ship",
+        "Your terms go along:",
+        "  Kept: 90 days at most",
+        "  Passed on to: nobody",
+    ]
+
+
 def test_nothing_to_give_is_said_and_no_terms_are_accepted():
     asked = {"purpose": ["dpv:Marketing"], "retention_days": 9, "recipients": [], "agreement": None}
     terms = {"asked": [asked], "accepted": True, "own": asked}
