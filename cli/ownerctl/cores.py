@@ -5,19 +5,22 @@ processes in batches and believes them; when all have come back good, what it re
 are known from then on, and the walk is repeated with that knowledge until it learns nothing new: a failed approval may
 mean that a token was never enrolled, so that other checks count. A ledger with too many failures is walked in place,
 and so it is when a worker dies. Memory is flat: a few batches per core are under way and no more.
+
+Each worker has a pipe of its own, and no thread stands between: handing batches from thread to thread costs a walk that
+is busy in Python a good part of its time.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from multiprocessing import get_context
-from types import FrameType, TracebackType
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ownerd.ledger.signatures import Check, Settle, holds
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 SMALL: Final = 2000  # entries; below, starting processes costs more than they save
 _BATCH: Final = 256  # checks: some 40 ms of work
-_AHEAD: Final = 6  # batches under way per core
+_AHEAD: Final = 3  # batches under way per core
 _MAX_WALKS: Final = 4
 _MAX_FAILED: Final = 2000
 
@@ -51,8 +54,8 @@ def verify_on_all_cores(
     try:
         with _Pool(workers) as pool:
             report = _settled(walk, pool)
-    except BrokenProcessPool:
-        report = None  # a worker was killed, for want of memory perhaps: what it had in hand was never judged
+    except _WorkerDied:
+        report = None  # it was killed, for want of memory perhaps: what it had in hand was never judged
     return walk(holds) if report is None else report
 
 
@@ -70,42 +73,50 @@ def _settled(walk: Callable[[Settle], Report], pool: _Pool) -> Report | None:
     return None
 
 
+class _WorkerDied(Exception):
+    """A worker ended before it was told to."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: ForkProcess
+    pipe: Connection
+    under_way: deque[list[Check]] = field(default_factory=deque)
+
+
 class _Pool:
     """Worker processes that verify batches of checks."""
 
     def __init__(self, workers: int) -> None:
-        # Forked before the executor's own threads run. Workers leave the database alone, which is open by then:
-        # SQLite's locks are the parent's and stay with it.
-        self._executor = ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_begin)
-        self._interrupted = False
-        self._before: signal.Handlers | Callable[[int, FrameType | None], object] | int | None = None
-        self._ahead = workers * _AHEAD
+        self._count = workers
+        self._workers: list[_Worker] = []
         self._batch: list[Check] = []
-        self._under_way: deque[tuple[list[Check], Future[list[int]]]] = deque()
         self._failed: list[Check] = []
 
     def __enter__(self) -> Self:
-        # An interrupt in the middle of the executor's own steps would leave its workers waiting, or its end
-        # complaining: it is noted, and raised between two batches.
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+        # Workers leave the database alone, which is open by now: SQLite's locks are the parent's and stay with it.
+        # An interrupt waits until they all ignore it: the parent is told to stop and ends them.
+        context = get_context("fork")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for _ in range(self._count):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs,), daemon=True)
+                process.start()
+                theirs.close()  # so that a worker's end is seen here
+                self._workers.append(_Worker(process, ours))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._interrupted = True
-
-    def _check(self) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-        if kind is None:
-            self._check()
+        for one in self._workers:
+            one.pipe.close()
+            one.process.kill()  # it has nothing that it would have to put away
+        for one in self._workers:
+            one.process.join()
 
     def settle(self, failed: set[Check]) -> Settle:
         """Begin a walk: believe every check but those that are known to fail."""
@@ -124,29 +135,47 @@ class _Pool:
         """End a walk: the checks that failed in it."""
         if self._batch:
             self._send()
-        while self._under_way:
-            self._take()
+        while any(one.under_way for one in self._workers):
+            self._take(None)
         found, self._failed = self._failed, []
         return found
 
     def _send(self) -> None:
-        self._check()
-        if len(self._under_way) >= self._ahead:
-            self._take()
-        self._under_way.append((self._batch, self._executor.submit(_failures, self._batch)))
+        self._take(0)
+        idlest = min(self._workers, key=lambda one: len(one.under_way))
+        while len(idlest.under_way) >= _AHEAD:
+            self._take(None)
+            idlest = min(self._workers, key=lambda one: len(one.under_way))
+        try:
+            idlest.pipe.send(self._batch)
+        except OSError as error:
+            raise _WorkerDied from error
+        idlest.under_way.append(self._batch)
         self._batch = []
 
-    def _take(self) -> None:
-        self._check()
-        batch, result = self._under_way.popleft()
-        wrong = result.result()
-        if len(self._failed) <= _MAX_FAILED:
-            self._failed.extend(batch[place] for place in wrong)
+    def _take(self, seconds: float | None) -> None:
+        """Take in what has come back; wait ``seconds`` for it, None: until something has."""
+        ready = wait([one.pipe for one in self._workers], seconds)
+        for one in self._workers:
+            if one.pipe not in ready:
+                continue
+            try:
+                wrong = one.pipe.recv()
+            except (EOFError, OSError) as error:
+                raise _WorkerDied from error
+            batch = one.under_way.popleft()
+            if len(self._failed) <= _MAX_FAILED:
+                self._failed.extend(batch[place] for place in wrong)
 
 
-def _begin() -> None:
-    # The parent is told to stop and ends its workers; they say nothing themselves.
+def _work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            batch = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_failures(batch))
 
 
 def _failures(batch: list[Check]) -> list[int]:

@@ -7,6 +7,7 @@ exponent of 65537 to 2^32 - 1, both without leading zero bytes. The key alone sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -92,18 +93,20 @@ def public_key(jwk: Json) -> ec.EllipticCurvePublicKey:
 
 def _point(jwk: Json) -> ec.EllipticCurvePublicKey:
     members = Members(jwk, EC_MEMBERS)
-    curve: ec.EllipticCurve
-    if members.value("crv") == "P-256":
-        curve = ec.SECP256R1()
-    elif members.value("crv") == "P-384":
-        curve = ec.SECP384R1()
-    else:
+    curve = members.value("crv")
+    if curve not in ("P-256", "P-384"):
         raise Malformed("key is of another curve than P-256 and P-384")
-    size = curve.key_size // 8
-    x = int.from_bytes(members.data("x", size), "big")
-    y = int.from_bytes(members.data("y", size), "big")
+    size = 32 if curve == "P-256" else 48
+    return _on_curve(curve, members.data("x", size), members.data("y", size))
+
+
+# Making a key from its numbers costs half as much as a signature, and whoever reads a log meets the same few again.
+@lru_cache(maxsize=64)
+def _on_curve(curve: str, x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
+    form = ec.SECP256R1() if curve == "P-256" else ec.SECP384R1()
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), form)
     try:
-        return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
+        return numbers.public_key()
     except ValueError as error:
         raise Malformed("key is not a point of its curve") from error
 

@@ -38,6 +38,11 @@ class LogKey:
         """The public key in hexadecimal, as a check names it."""
         return self.key.public.public_bytes_raw().hex()
 
+    @cached_property
+    def _around(self) -> tuple[bytes, bytes]:
+        """What stands before a checkpoint's size, and between its text and its signature."""
+        return f"{self.key.name}\n".encode(), f"\n\u2014 {self.key.name} ".encode()
+
     def signs(self, note: SignedNote) -> bool:
         """Whether a signature of ``note`` claims to be by this key."""
         return any(one.name == self.key.name and one.key_id == self.key.key_id for one in note.signatures)
@@ -47,17 +52,16 @@ class LogKey:
 
         What this does not take may still be a checkpoint: it spares parsing the usual one.
         """
-        head = f"{self.key.name}\n{size}\n{_base64(root)}\n\n\u2014 {self.key.name} ".encode()
-        if not note.startswith(head):
-            return None
-        line = note[len(head) :]
+        before, after = self._around
+        text = b"%b%d\n%b\n" % (before, size, binascii.b2a_base64(root, newline=False))
+        line = note.removeprefix(text + after)
         try:
             blob = binascii.a2b_base64(line)
         except binascii.Error:
             return None
-        if blob[:4] != self.key.key_id or binascii.b2a_base64(blob) != line:
+        if blob[:4] != self.key.key_id or text + after + binascii.b2a_base64(blob) != note:
             return None
-        return "Ed25519", self.raw, blob[4:], head[: head.index(b"\n\n") + 1]
+        return "Ed25519", self.raw, blob[4:], text
 
     def check(self, size: int, root: bytes, signature: bytes) -> Check:
         """What has to hold for a checkpoint of this size and root that this key signed."""
