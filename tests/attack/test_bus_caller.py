@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.rigs.bus import LIBRARIES, PrivateBus, client, first_line, start_service, stop_service
 
-from ownerd.bus.caller import MAX_CONNECTIONS, MAX_READERS, Callers
+from ownerd.bus.caller import MAX_CONNECTIONS, MAX_READERS, Callers, Credentials
 from ownerd.dbuslib import BUS_DAEMON, Message, MessageType, Variant
 from ownerd.model.caller import Caller, Confidence
 from ownerd.model.errors import NotAllowed
@@ -246,6 +246,28 @@ def test_the_bus_is_asked_once_for_a_connection_and_proc_each_time(proc: Path) -
     assert [caller.label for caller in asyncio.run(run())] == ["mail-reader"] * 3 + ["another"]
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptors[0])
+
+
+def test_a_caller_that_leaves_while_the_bus_is_asked_is_unknown(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptor is closed by then, and the number may be another's already."""
+    theirs, anothers = os.pidfd_open(os.getpid()), os.pidfd_open(os.getpid())
+    daemon = BusDaemon([theirs], ProcessFD=Variant("h", 0))
+    daemon.ready.clear()
+    monkeypatch.setattr(Credentials, "close", lambda found: os.dup2(anothers, found.pid_fd))
+
+    async def run() -> Caller:
+        callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
+        asking = asyncio.ensure_future(callers.look_up(":1.7"))
+        await asyncio.sleep(0)
+        callers.forget(":1.7")
+        daemon.ready.set()
+        return await asking
+
+    assert asyncio.run(run()) == Caller(":1.7", None, *UNKNOWN)
+    os.close(theirs)
+    os.close(anothers)
 
 
 def test_a_question_that_failed_is_asked_again(proc: Path) -> None:

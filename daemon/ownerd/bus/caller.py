@@ -130,11 +130,14 @@ class Callers:
             asked = self._asked[sender] = asyncio.ensure_future(self._ask(sender))
         try:
             # Shielded: the answer may bring a descriptor, which must come into somebody's hands.
-            return await asyncio.shield(asked)
+            found = await asyncio.shield(asked)
         except (DBusError, OSError, TimeoutError, ValueError):
             if self._asked.get(sender) is asked:
                 self.forget(sender)
             raise
+        if self._asked.get(sender) is not asked:
+            raise ConnectionError("the caller has left")  # and its descriptor is closed
+        return found
 
     async def _ask(self, sender: str) -> Credentials:
         reply = await call_bus_daemon(self._bus, "GetConnectionCredentials", "s", [sender])
