@@ -156,12 +156,12 @@ def import_note(path: str, output: Output) -> None:
     It is held against the ledger now and at each unlock.
     """
     from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given
     from ownerctl.owner import change
 
     try:
-        with Path(path).open("rb") as file:
-            text = file.read(_MAX_NOTE_BYTES + 1).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_given(path, "note", _MAX_NOTE_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
         raise FileTrouble("the note cannot be read") from error
     if len(text) > _MAX_NOTE_BYTES:
         raise FileTrouble("the note is too large to be one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +19,11 @@ _MAX_IMPORT_BYTES = 1 << 20
 
 def _read_card(path: str) -> ParsedCard:
     from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given
     from ownerctl.vcard import parse_vcard
     from ownerd.model.errors import InvalidArgument
 
-    try:
-        if path == "-":
-            raw = sys.stdin.buffer.read(_MAX_IMPORT_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                raw = file.read(_MAX_IMPORT_BYTES + 1)
-    except OSError as error:
-        raise FileTrouble("the file cannot be read") from error
+    raw = read_given(path, "file", _MAX_IMPORT_BYTES, or_stdin=True)
     if len(raw) > _MAX_IMPORT_BYTES:
         raise FileTrouble("the file is larger than a megabyte", hint="one person's vCard is smaller")
     try:

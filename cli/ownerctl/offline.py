@@ -91,12 +91,9 @@ class Bar:
 
 def _read_head(path: str) -> bytes:
     from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given
 
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(_MAX_HEAD_BYTES + 1)
-    except OSError as error:
-        raise FileTrouble("the head cannot be read") from error
+    head = read_given(path, "head", _MAX_HEAD_BYTES)
     if len(head) > _MAX_HEAD_BYTES:
         raise FileTrouble("the head is too large to be one")
     return head

@@ -61,26 +61,6 @@ def say_changed(answer: dict[str, Json], output: Output) -> None:
         render.emit_line(f"policy changed (entry {answer.get('entry')})")
 
 
-def read_text(path: str, what: str, max_bytes: int) -> str:
-    """UTF-8 text from a file, or from standard input for ``-``. Raises `FileTrouble`."""
-    from ownerctl.errors import FileTrouble
-
-    try:
-        if path == "-":
-            raw = sys.stdin.buffer.read(max_bytes + 1)
-        else:
-            with Path(path).open("rb") as file:
-                raw = file.read(max_bytes + 1)
-        text = raw.decode("utf-8")
-    except OSError as error:
-        raise FileTrouble(f"the {what} cannot be read") from error
-    except UnicodeDecodeError as error:
-        raise FileTrouble(f"the {what} is not UTF-8 text", hint="save it as UTF-8") from error
-    if len(raw) > max_bytes:
-        raise FileTrouble(f"the {what} is larger than {max_bytes // 1024} KiB", hint="make it shorter")
-    return text
-
-
 @policy.command(epilog=examples("ownerctl policy show"))
 @output_options
 def show(output: Output) -> None:
@@ -131,7 +111,9 @@ def import_policy(file: str, output: Output) -> None:
 
     The prompt shows what changes. A policy that is not right in every rule changes nothing.
     """
-    say_changed(change_policy(read_text(file, "policy", MAX_POLICY_BYTES), output), output)
+    from ownerctl.given_file import read_given_text
+
+    say_changed(change_policy(read_given_text(file, "policy", MAX_POLICY_BYTES), output), output)
 
 
 @policy.command(epilog=examples("VISUAL=nano ownerctl policy edit"))
@@ -160,9 +142,10 @@ def explain(request: str, output: Output) -> None:
 
     Nothing is sent. REQUEST is a file with a request object, signed or as JSON; - reads standard input.
     """
+    from ownerctl.given_file import read_given_text
     from ownerctl.owner import read
 
-    text = read_text(request, "request", _MAX_REQUEST_BYTES).strip()
+    text = read_given_text(request, "request", _MAX_REQUEST_BYTES).strip()
     message: dict[str, Json] = {"what": "explain", "request": text}
     answer = read(output, message)
     if output.json:

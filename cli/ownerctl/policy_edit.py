@@ -23,8 +23,9 @@ from typing import NoReturn
 
 from ownerctl import render
 from ownerctl.errors import FileTrouble
+from ownerctl.given_file import read_given_text
 from ownerctl.options import Output
-from ownerctl.policy import MAX_POLICY_BYTES, change_policy, read_policy, read_text, say_changed
+from ownerctl.policy import MAX_POLICY_BYTES, change_policy, read_policy, say_changed
 from ownerctl.questions import letter, say
 from ownerd.model.errors import OwnerdError
 from ownerd.model.paths import runtime_dir
@@ -49,7 +50,7 @@ def edit_policy(output: Output) -> int:
             try:
                 if choice == "e":
                     run_editor(path)
-                new = read_text(str(path), "policy", MAX_POLICY_BYTES)
+                new = read_given_text(str(path), "policy", MAX_POLICY_BYTES)
                 if new == old:
                     render.note("nothing changed")
                     return 0

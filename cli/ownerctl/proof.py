@@ -150,15 +150,11 @@ def check_proof(file: str, key: str | None, output: Output) -> int:
 
 
 def _read(file: str) -> bytes:
-    from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given
     from ownerd.ledger.proof import MAX_PROOF_BYTES
     from ownerd.model.errors import Malformed
 
-    try:
-        with Path(file).open("rb") as opened:
-            data = opened.read(MAX_PROOF_BYTES + 1)
-    except OSError as error:
-        raise FileTrouble("the proof cannot be read") from error
+    data = read_given(file, "proof", MAX_PROOF_BYTES)
     if len(data) > MAX_PROOF_BYTES:
         raise Malformed("the proof is too large to be one")
     return data

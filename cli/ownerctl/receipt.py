@@ -26,10 +26,10 @@ def receipt(entry: int, file: str, output: Output) -> None:
     plain text are kept as they are. At most 64 KiB; - reads standard input.
     """
     from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given_text
     from ownerctl.owner import converse
-    from ownerctl.policy import read_text
 
-    text = read_text(file, "receipt", _MAX_RECEIPT_BYTES).strip()
+    text = read_given_text(file, "receipt", _MAX_RECEIPT_BYTES).strip()
     if not text:
         raise FileTrouble("the receipt is empty", hint="ownerctl receipt ENTRY FILE")
 

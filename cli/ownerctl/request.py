@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -97,18 +95,13 @@ def with_own_key(request: dict[str, Json]) -> Asked:
 def read_request(path: str) -> Asked:
     """A request object from a file or standard input: compact signed JWT, or JSON."""
     from ownerctl.errors import FileTrouble, UsageTrouble
+    from ownerctl.given_file import read_given
     from ownerd.model.encoding import parse_json_object
     from ownerd.model.errors import InvalidArgument
 
+    raw = read_given(path, "request", _MAX_REQUEST_BYTES, or_stdin=True)
     try:
-        if path == "-":
-            raw = sys.stdin.buffer.read(_MAX_REQUEST_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                raw = file.read(_MAX_REQUEST_BYTES + 1)
         text = raw.decode("utf-8").strip()
-    except OSError as error:
-        raise FileTrouble("the request cannot be read") from error
     except UnicodeDecodeError as error:
         raise FileTrouble("the request is not UTF-8 text") from error
     if len(raw) > _MAX_REQUEST_BYTES or not text:

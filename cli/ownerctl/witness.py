@@ -138,13 +138,10 @@ def _log_key(text: str) -> VerifierKey:
 
 def _read(path: str) -> bytes:
     from ownerctl.errors import FileTrouble
+    from ownerctl.given_file import read_given
     from ownerd.ledger.witness import MAX_REQUEST_BYTES
 
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_REQUEST_BYTES + 1)
-    except OSError as error:
-        raise FileTrouble("the checkpoint cannot be read") from error
+    content = read_given(path, "checkpoint", MAX_REQUEST_BYTES)
     if len(content) > MAX_REQUEST_BYTES:
         raise FileTrouble("the file is too large to be a checkpoint")
     return content
