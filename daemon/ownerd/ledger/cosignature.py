@@ -8,8 +8,6 @@ public key)``. Specification: https://c2sp.org/tlog-cosignature.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +18,12 @@ from ownerd.ledger.note import (
     NoteSignature,
     SignedNote,
     VerifierKey,
-    format_base64,
     format_note,
-    parse_base64,
+    format_verifier_key,
+    key_id,
     parse_checkpoint,
     parse_note,
+    parse_verifier_key,
     require_name,
 )
 from ownerd.model.errors import BadSignature, Malformed
@@ -34,7 +33,6 @@ MAX_TIME: Final = (1 << 63) - 1
 _TYPE: Final = b"\x04"
 _TIME_BYTES: Final = 8
 _SIGNATURE_BYTES: Final = 64
-_KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +42,18 @@ class WitnessKey(VerifierKey):
 
 def witness_key(name: str, public: Ed25519PublicKey) -> WitnessKey:
     """Name a cosigner's public key. Raises `Malformed` for a name that no note may have."""
-    data = require_name(name).encode() + b"\n" + _TYPE + public.public_bytes_raw()
-    return WitnessKey(name, hashlib.sha256(data).digest()[:4], public)
+    return WitnessKey(require_name(name), key_id(name, public, _TYPE), public)
 
 
 def format_witness_key(key: WitnessKey) -> str:
     """Write a cosigner's verifier key (``vkey``)."""
-    return f"{key.name}+{key.key_id.hex()}+{format_base64(_TYPE + key.public.public_bytes_raw())}"
+    return format_verifier_key(key.name, key.public, _TYPE)
 
 
 def parse_witness_key(text: str) -> WitnessKey:
     """Read a cosigner's verifier key. Raises `Malformed` unless `format_witness_key` would write exactly this."""
-    parts = text.split("+", 2)
-    if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
-        raise Malformed("verifier key is not name+id+key")
-    data = parse_base64(parts[2])
-    if len(data) != 33 or data[:1] != _TYPE:
-        raise Malformed("verifier key is not of a cosigner")
-    found = witness_key(parts[0], Ed25519PublicKey.from_public_bytes(data[1:]))
-    if found.key_id.hex() != parts[1]:
-        raise Malformed("verifier key has the wrong key id")
-    return found
+    found = parse_verifier_key(text, _TYPE)
+    return WitnessKey(found.name, found.key_id, found.public)
 
 
 def cosign(note: bytes, name: str, key: Ed25519PrivateKey, time: int) -> bytes:

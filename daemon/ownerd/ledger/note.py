@@ -35,8 +35,8 @@ from ownerd.model.errors import BadSignature, Malformed
 MAX_NOTE_BYTES: Final = 1 << 17
 MAX_SIGNATURES: Final = 16  # as many as the specification wants to be accepted
 MAX_SIZE: Final = (1 << 63) - 1
+ED25519: Final = b"\x01"
 
-_ED25519: Final = b"\x01"
 _KEY_ID_BYTES: Final = 4
 _DASH: Final = "\u2014 "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
@@ -114,30 +114,29 @@ def require_name(name: str) -> str:
     return name
 
 
-def key_id(name: str, public: Ed25519PublicKey) -> bytes:
-    """Return the 4-byte id of an Ed25519 note key."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public.public_bytes_raw()).digest()[
-        :_KEY_ID_BYTES
-    ]
+def key_id(name: str, public: Ed25519PublicKey, signature_type: bytes = ED25519) -> bytes:
+    """Return the 4-byte id of a note key; ``signature_type`` is the byte that the specification gives each type."""
+    hashed = name.encode() + b"\n" + signature_type + public.public_bytes_raw()
+    return hashlib.sha256(hashed).digest()[:_KEY_ID_BYTES]
 
 
-def format_verifier_key(name: str, public: Ed25519PublicKey) -> str:
+def format_verifier_key(name: str, public: Ed25519PublicKey, signature_type: bytes = ED25519) -> str:
     """Write a verifier key (``vkey``) of the signed-note specification."""
-    encoded = format_base64(_ED25519 + public.public_bytes_raw())
-    return f"{require_name(name)}+{key_id(name, public).hex()}+{encoded}"
+    encoded = format_base64(signature_type + public.public_bytes_raw())
+    return f"{require_name(name)}+{key_id(name, public, signature_type).hex()}+{encoded}"
 
 
-def parse_verifier_key(text: str) -> VerifierKey:
+def parse_verifier_key(text: str, signature_type: bytes = ED25519) -> VerifierKey:
     """Read a verifier key. Raises `Malformed` unless `format_verifier_key` would write exactly this."""
     parts = text.split("+", 2)
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
         raise Malformed("verifier key is not name+id+key")
     data = parse_base64(parts[2])
-    if len(data) != 33 or data[:1] != _ED25519:
-        raise Malformed("verifier key is not Ed25519")
+    if len(data) != 33 or data[:1] != signature_type:
+        raise Malformed("verifier key is of another type")
     public = Ed25519PublicKey.from_public_bytes(data[1:])
     found = VerifierKey(require_name(parts[0]), bytes.fromhex(parts[1]), public)
-    if found.key_id != key_id(found.name, public):
+    if found.key_id != key_id(found.name, public, signature_type):
         raise Malformed("verifier key has the wrong key id")
     return found
 
