@@ -129,17 +129,8 @@ def repeat_statement(
 
 
 def read_statement(caller: Caller, tool: str, what: str, detail: Sequence[str | int]) -> Statement:
-    """Describe an owner's read; ``tool`` is the thumbprint of the key that the answer is sealed to."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": Kind.OWNER_READ.value,
-            "app": app_label(caller),
-            "tool": tool,
-            "what": what,
-            "detail": list(detail),
-        }
-    )
+    """Describe an owner's read; here as below ``tool`` is the thumbprint of the key that the answer is sealed to."""
+    return _owner_act(Kind.OWNER_READ.value, caller, tool, what=what, detail=list(detail))
 
 
 def change_statement(
@@ -152,45 +143,32 @@ def change_statement(
     values_shown: bool,
 ) -> Statement:
     """Describe an owner's change with the values it sets; ``replaced`` names claims that have one now."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": Kind.OWNER_CHANGE.value,
-            "app": app_label(caller),
-            "tool": tool,
-            "change": change,
-            "claims": [{"name": name, "value": value} for name, value in claims],
-            "replaced": list(replaced),
-            "values_shown": values_shown,
-        }
+    return _owner_act(
+        Kind.OWNER_CHANGE.value,
+        caller,
+        tool,
+        change=change,
+        claims=[{"name": name, "value": value} for name, value in claims],
+        replaced=list(replaced),
+        values_shown=values_shown,
     )
 
 
 def provider_statement(kind: str, caller: Caller, tool: str, provider: dict[str, Json]) -> Statement:
     """Describe the rotation of a provider's key, or that the provider is forgotten."""
-    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "provider": provider})
+    return _owner_act(kind, caller, tool, provider=provider)
 
 
 def policy_statement(
     caller: Caller, tool: str, text: str, changes: Sequence[str], *, values_shown: bool
 ) -> Statement:
     """Describe a new policy; ``changes`` are the lines that differ, each with its sign in front."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": "policy",
-            "app": app_label(caller),
-            "tool": tool,
-            "text": text,
-            "changes": list(changes),
-            "values_shown": values_shown,
-        }
-    )
+    return _owner_act("policy", caller, tool, text=text, changes=list(changes), values_shown=values_shown)
 
 
 def token_statement(kind: str, caller: Caller, tool: str, token: dict[str, Json], **more: Json) -> Statement:
     """Describe an act upon a token or the recovery code; ``token`` has ``id``, ``name`` and ``software``."""
-    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "token": token, **more})
+    return _owner_act(kind, caller, tool, token=token, **more)
 
 
 def erasure_statement(
@@ -203,56 +181,34 @@ def erasure_statement(
     touches: int,
 ) -> Statement:
     """Describe the erasure of what ``entries`` say; ``chosen`` is how they were chosen, empty where by number."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": Kind.ERASED.value,
-            "app": app_label(caller),
-            "tool": tool,
-            "entries": list(entries),
-            "kinds": dict(kinds),
-            "chosen": chosen,
-            "touches": touches,
-        }
+    return _owner_act(
+        Kind.ERASED.value,
+        caller,
+        tool,
+        entries=list(entries),
+        kinds=dict(kinds),
+        chosen=chosen,
+        touches=touches,
     )
 
 
 def anchor_statement(kind: str, caller: Caller, tool: str, anchor: dict[str, Json]) -> Statement:
     """Describe a place where heads are kept from now on, or no longer; ``anchor`` has ``kind`` and ``where``."""
-    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, "anchor": anchor})
+    return _owner_act(kind, caller, tool, anchor=anchor)
 
 
 def backup_statement(
     caller: Caller, tool: str, path: str, ways: Sequence[str], *, with_code: bool
 ) -> Statement:
     """Describe a backup; ``ways`` are the names of the tokens that open it."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": "backup",
-            "app": app_label(caller),
-            "tool": tool,
-            "file": path,
-            "ways": list(ways),
-            "recovery": with_code,
-        }
-    )
+    return _owner_act("backup", caller, tool, file=path, ways=list(ways), recovery=with_code)
 
 
 def restore_statement(
     caller: Caller, tool: str, backup: dict[str, Json], here: dict[str, Json] | None
 ) -> Statement:
     """Describe a restore: ``backup`` as its header says, ``here`` what is replaced, None where nothing is."""
-    return _with_text(
-        {
-            "v": 1,
-            "kind": Kind.RESTORED.value,
-            "app": app_label(caller),
-            "tool": tool,
-            "backup": backup,
-            "here": here,
-        }
-    )
+    return _owner_act(Kind.RESTORED.value, caller, tool, backup=backup, here=here)
 
 
 def statement_values(statement: Statement, caller: Caller) -> dict[str, Json]:
@@ -272,6 +228,11 @@ def request_values(statement: Statement, caller: Caller, request: Request) -> di
 def app_label(caller: Caller) -> dict[str, Json]:
     """The app as statements and openings name it."""
     return {"label": caller.label, "confidence": caller.confidence.value}
+
+
+def _owner_act(kind: str, caller: Caller, tool: str, **members: Json) -> Statement:
+    """An act of the owner's; ``tool`` is the thumbprint of the key that its answer is sealed to."""
+    return _with_text({"v": 1, "kind": kind, "app": app_label(caller), "tool": tool, **members})
 
 
 def _with_text(statement: Statement) -> Statement:
