@@ -18,7 +18,6 @@ from ownerctl.errors import BadAnswer
 if TYPE_CHECKING:
     from ownerd.model.encoding import Json
 
-CONSENTS = frozenset({"disclosure", "grant"})
 _ID_SPACE = b"ownerd/export/v1\x00"
 
 

@@ -96,11 +96,6 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def emit(text: str) -> None:
-    """Write ``text``, which is clean already, to standard output."""
-    _write(sys.stdout, text)
-
-
 def emit_json(value: Any) -> None:
     """Write one JSON value to standard output."""
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
