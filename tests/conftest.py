@@ -10,6 +10,13 @@ pytest.register_assert_rewrite("tests.rigs")
 pytest_plugins = [
     f"tests.rigs.{path.stem}" for path in sorted((Path(__file__).parent / "rigs").glob("[!_]*.py"))
 ]
+SLOWEST = (
+    "tests/integration/system/",
+    "tests/e2e/",
+    "tests/attack/",
+    "tests/integration/",
+    "tests/contract/",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes longest comes first, so that at the end no worker is left alone with it.
+    items.sort(
+        key=lambda item: next((n for n, room in enumerate(SLOWEST) if room in item.nodeid), len(SLOWEST))
+    )
     if not config.getoption("--long"):
         left_out = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if not item.get_closest_marker("long")]
