@@ -30,7 +30,7 @@ GROUPS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("added-unlock-fido2", "added-approve-fido2", "added-unlock-piv", "added-approve-piv"),
     ),
     "unlock": ("bench.unlocking", ("unlock-ten",)),
-    "ledger": ("bench.ledger", ("verify-1k", "verify-10k", "append-100k", "load-100k")),
+    "ledger": ("bench.ledger", ("verify-1k", "verify-10k", "append-100k", "append-1m", "load-100k")),
     "ledger-file": (
         "bench.ledger_file",
         tuple(

@@ -37,6 +37,7 @@ ROWS = {
     "verify-1k",
     "verify-10k",
     "append-100k",
+    "append-1m",
     "load-100k",
     *(
         f"{row}-{size}"
