@@ -13,7 +13,7 @@ from demo import provider_kit as kit
 from bench.measure import Row, Scale, medians, timed
 from bench.rig import RESPONSE_URI
 from ownerd.core.negotiation import negotiate
-from ownerd.core.policy import parse_policy
+from ownerd.core.policy_text import parse_policy
 from ownerd.credential.request_object import read_request
 from ownerd.model.claim import LABELS, Claim
 from ownerd.model.offer import KnownAsker

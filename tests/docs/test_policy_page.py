@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from ownerd.core.policy import parse_policy
 from ownerd.core.policy_rules import _KEYS as RULE_KEYS
-from ownerd.core.policy_text import MAX_LINE_CHARS, MAX_RULES
+from ownerd.core.policy_text import MAX_LINE_CHARS, MAX_RULES, parse_policy
 from ownerd.model.claim import DERIVED_LABELS
 from ownerd.model.policy import Action, Substitute
 from ownerd.model.terms import PURPOSES

@@ -4,7 +4,7 @@ from datetime import date
 from functools import cache
 
 from ownerd.core.negotiation import negotiate
-from ownerd.core.policy import parse_policy
+from ownerd.core.policy_text import parse_policy
 from ownerd.model.claim import Claim
 from ownerd.model.offer import KnownAsker
 from ownerd.model.query import ClaimQuery, CredentialQuery, Query

@@ -19,14 +19,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ownerd.core.own_terms import own_terms
-from ownerd.core.policy_text import parse_policy
 from ownerd.credential.dns_name import is_dns_name
 from ownerd.model.claim import claim_label
 from ownerd.model.policy import Action, Decision, GrantLimits, Policy, Rule, Substitute
 from ownerd.model.request import Provider, Trust
-
-__all__ = ["Prepared", "applicable", "decide", "narrowest", "own_terms", "parse_policy"]
 
 _LEVEL: Final = {Trust.CLAIMED: 0, Trust.PINNED: 1, Trust.VERIFIED: 2}
 _STRICTNESS: Final = {
@@ -71,7 +67,7 @@ class Prepared:
     tables: tuple[_Table, ...]
 
     def decide(self, claim: str) -> Decision:
-        """Decide about one claim; see `decide`."""
+        """Decide about one asked claim."""
         found = [table.find(claim) for table in self.tables]
         rule = min(found, key=_rank)
         if rule is None:
@@ -95,11 +91,6 @@ def applicable(policy: Policy, provider: Provider, purposes: Collection[str]) ->
     # Purposes that no rule names are all judged alike.
     distinct = dict.fromkeys(purpose if purpose in named else None for purpose in purposes) or (None,)
     return Prepared(tuple(_table(rules, purpose) for purpose in distinct))
-
-
-def decide(policy: Policy, provider: Provider, purposes: Collection[str], claim: str) -> Decision:
-    """Decide about one asked claim. Use `applicable` for many."""
-    return applicable(policy, provider, purposes).decide(claim)
 
 
 def narrowest(limits: Iterable[GrantLimits]) -> GrantLimits | None:

@@ -8,7 +8,7 @@ from ownerd.core import admission
 from ownerd.core.desk import Act
 from ownerd.core.explain import explain, explain_terms
 from ownerd.core.negotiation import negotiate
-from ownerd.core.policy import parse_policy
+from ownerd.core.policy_text import parse_policy
 from ownerd.core.session import Session
 from ownerd.core.statement import Statement, policy_statement, statement_values
 from ownerd.core.vault import Vault

@@ -20,7 +20,7 @@ from ownerd.core.grant_record import Grant
 from ownerd.core.keys_record import LOG_KEYS, keys_record, parse_keys_record
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.known import KnownProvider, Pin
-from ownerd.core.policy import parse_policy
+from ownerd.core.policy_text import parse_policy
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.recovery_code import RecoverySlot

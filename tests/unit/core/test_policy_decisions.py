@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.negotiating import CLAIMED, DELIVERY, MARKETING, PINNED, SHOP, policy
 
-from ownerd.core.policy import applicable, decide, narrowest
+from ownerd.core.policy import applicable, narrowest
 from ownerd.model.policy import Action, GrantLimits, Policy, Rule
 from ownerd.model.request import Provider, Trust
 
@@ -21,7 +21,7 @@ def rule(provider="shop.example", *lines, do='do = "allow"'):
 
 
 def action(text, provider=SHOP, purposes=(), claim="email"):
-    return decide(policy(text), provider, purposes, claim).action
+    return applicable(policy(text), provider, purposes).decide(claim).action
 
 
 def named(name, trust=Trust.VERIFIED, client_id="x509_hash:abc"):
@@ -30,13 +30,13 @@ def named(name, trust=Trust.VERIFIED, client_id="x509_hash:abc"):
 
 def test_the_first_rule_that_matches_decides_and_says_so():
     text = rule(None, 'claims = ["name"]') + rule(None, do='do = "refuse"') + rule(None)
-    found = decide(policy(text), SHOP, (), "email")
+    found = applicable(policy(text), SHOP, ()).decide("email")
     assert (found.action, found.rule and found.rule.number) == (Action.REFUSE, 2)
     assert found.why == "rule 2 refuses e-mail"
 
 
 def test_a_claim_without_a_rule_is_asked_about():
-    found = decide(policy(rule(None, 'claims = ["name"]')), SHOP, (), "email")
+    found = applicable(policy(rule(None, 'claims = ["name"]')), SHOP, ()).decide("email")
     assert (found.action, found.rule) == (Action.ASK, None)
     assert found.why == "no rule is about e-mail, so you are asked"
 
@@ -134,7 +134,7 @@ def test_grants_for_several_purposes_go_no_further_than_any_of_them():
         days, count, per_hour = limits
         do = f'do = "grant"\ndays = {days}\ncount = {count}\nper_hour = {per_hour}'
         text += rule("shop.example", f'purpose = "{purpose}"', 'claims = ["email"]', do=do)
-    found = decide(policy(text), SHOP, [DELIVERY, MARKETING], "email")
+    found = applicable(policy(text), SHOP, [DELIVERY, MARKETING]).decide("email")
     assert found.action is Action.GRANT
     assert found.rule is not None
     assert found.rule.grant == GrantLimits(7, 5, 9)
@@ -143,8 +143,8 @@ def test_grants_for_several_purposes_go_no_further_than_any_of_them():
 def test_no_grant_for_an_unsigned_asker_however_the_rule_came_to_be():
     limits = GrantLimits(1, 1, 1)
     bare = Policy(rules=(Rule(1, Action.GRANT, claims=("email",), grant=limits),))
-    assert decide(bare, CLAIMED, (), "email").action is Action.ASK
-    assert decide(bare, PINNED, (), "email").action is Action.GRANT
+    assert applicable(bare, CLAIMED, ()).decide("email").action is Action.ASK
+    assert applicable(bare, PINNED, ()).decide("email").action is Action.GRANT
 
 
 def test_the_narrowest_of_nothing_is_nothing():
@@ -203,5 +203,5 @@ def test_the_prepared_form_decides_as_the_text_reads(found, provider, purposes):
         decision = prepared.decide(claim)
         assert decision.rule == expected
         assert decision.action is (expected.action if expected else Action.ASK)
-        assert decision == decide(Policy(rules=found), provider, purposes, claim)
+        assert decision == applicable(Policy(rules=found), provider, purposes).decide(claim)
         assert (f"rule {expected.number} " if expected else "no rule") in decision.why
