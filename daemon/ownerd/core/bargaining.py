@@ -31,7 +31,10 @@ _ID_BYTES: Final = 12
 
 @dataclass(slots=True, eq=False)
 class Negotiation:
-    """One negotiation, until `Clock.passed_ms` is ``ends_ms``: ``entries`` are those of its counter-offers; ``offered`` is the last one, by request digest."""
+    """One negotiation, until `Clock.passed_ms` is ``ends_ms``.
+
+    ``entries`` are those of its counter-offers; ``offered`` is the last one, by request digest.
+    """
 
     id: str
     bus_name: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -15,12 +16,11 @@ from ownerd.core.ports import StorePort
 from ownerd.core.records import open_with
 from ownerd.ledger.entry import parse_leaf
 from ownerd.ledger.opening import SealedOpening, verify_opening
-from ownerd.ledger.shape import format_b64u
-from ownerd.model.encoding import Json
+from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import InvalidArgument, NotFound
 
-MAX_LABELS = 64
-_MAX_LABEL = 64
+MAX_LABELS: Final = 64
+_MAX_LABEL: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

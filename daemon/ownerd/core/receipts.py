@@ -12,7 +12,7 @@ from ownerd.core.records import read_entries
 from ownerd.core.session import Session
 from ownerd.core.statement import app_label
 from ownerd.credential.jwe import JwePrivateKey, open_jwe
-from ownerd.credential.receipt import Receipt, read_receipt
+from ownerd.credential.receipt import Receipt, ReceiptSignature, read_receipt
 from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotFound
 from ownerd.model.names import Kind, Progress
@@ -56,7 +56,9 @@ def _shown(receipt: Receipt, statement: dict[str, Json]) -> dict[str, Json]:
         "payload": receipt.payload,
         "signature": receipt.signature.value,
         # True only for the owner's own terms of that very disclosure, under a good signature.
-        "accepts_terms": receipt.signature.value == "good" and digest is not None and receipt.terms == digest,
+        "accepts_terms": receipt.signature is ReceiptSignature.GOOD
+        and digest is not None
+        and receipt.terms == digest,
     }
 
 
