@@ -12,14 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-from ownerd.core import anchor_places, provider_keys, recovery_code, seal
+from ownerd.core import anchor_places, provider_keys, recovery_code
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act
-from ownerd.core.journal import LogKeys
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
+from ownerd.core.new_keys import make_new_keys
 from ownerd.core.ports import Record
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import statement_values, token_statement
@@ -211,11 +208,9 @@ async def remove(session: Session, act: Act, tool: str, token_id: str) -> dict[s
 
 async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str, Json]) -> str:
     """Renew vault key, log key and opening key: one touch. Returns the log's new verifier key."""
-    vault, journal, rng = session.require_vault(), session.require_journal(), session.rng
-    log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
-    opening_key = X25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
-    keys = LogKeys(log_key, opening_key.public_key())
-    facts = keys.facts(journal.origin)
+    vault, journal = session.require_vault(), session.require_journal()
+    new = make_new_keys(session.rng)
+    facts = new.keys.facts(journal.origin)
     draft = journal.draft(Kind.KEY_ROTATED, values, facts)
     answer = await session.touch(act, approver, draft.challenge, [])
 
@@ -223,9 +218,7 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
     made: list[tuple[Vault, list[Record]]] = []
 
     def reseal(entry: int) -> list[Record]:
-        made.append(
-            vault.rotated(records, log_key.private_bytes_raw(), opening_key.private_bytes_raw(), entry)
-        )
+        made.append(vault.rotated(records, *new.private, entry))
         return made[-1][1]
 
     def take_over(put: Sequence[Record], delete: Sequence[tuple[str, str]]) -> None:
@@ -233,7 +226,7 @@ async def rotate(session: Session, act: Act, approver: Keyslot, values: dict[str
         later.apply(put, delete)
         session.vault = later
 
-    await journal.append(draft, approval=answer.approval, put=reseal, apply=take_over, renew=keys)
+    await journal.append(draft, approval=answer.approval, put=reseal, apply=take_over, renew=new.keys)
     return str(facts["verifier_key"])
 
 

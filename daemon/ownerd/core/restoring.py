@@ -15,9 +15,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from ownerd.core import anchor_places, backup_file, enrolment, recovery, seal
 from ownerd.core import keyslot as keyslots
 from ownerd.core import recovery_code as codes
@@ -25,8 +22,9 @@ from ownerd.core.backup import require_path, require_port
 from ownerd.core.backup_file import Header
 from ownerd.core.desk import Act
 from ownerd.core.enrolment import Choice
-from ownerd.core.journal import Draft, Journal, LogKeys, Tree, make_draft
+from ownerd.core.journal import Draft, Journal, Tree, make_draft
 from ownerd.core.keyslot import Keyslot
+from ownerd.core.new_keys import NewKeys, make_new_keys
 from ownerd.core.ports import Record
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.statement import Statement, restore_statement, statement_values
@@ -56,19 +54,6 @@ class Wanted:
 
 # What the answer says, who approved, and the head of the restored ledger.
 Restored = tuple[dict[str, Json], Keyslot, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class NewKeys:
-    """The log's keys from the ``restored`` entry on."""
-
-    log: Ed25519PrivateKey
-    opening: X25519PrivateKey
-
-    @property
-    def keys(self) -> LogKeys:
-        """As the journal uses them."""
-        return LogKeys(self.log, self.opening.public_key())
 
 
 def parse_wanted(members: dict[str, Json]) -> Wanted:
@@ -156,7 +141,7 @@ async def _opened(
     """Steps 3 to 6; the staged database is closed and complete afterwards."""
     if wanted.choice is not None:
         return await _by_code(session, act, header, wanted, wanted.choice, statement)
-    new = _new_keys(session)
+    new = make_new_keys(session.rng)
     signed = header.signed
     ways = {way.keyslot.id: way.keyslot for way in header.ways}
     way = await session.locate(act, ways)
@@ -209,7 +194,7 @@ async def _by_code(
         await _require_agreement(staged, journal, vault, wanted)
         staged = replace(staged, journal=journal)
         token, _ = await recovery.enrol_with(staged, act, choice, keys, vault, statement)
-        new = _new_keys(session)
+        new = make_new_keys(session.rng)
         draft = journal.draft(
             Kind.RESTORED, statement_values(statement, act.caller), new.keys.facts(journal.origin)
         )
@@ -225,13 +210,6 @@ async def _by_code(
         "token": enrolment.shown(token.credential),
     }
     return about, token, note
-
-
-def _new_keys(session: Session) -> NewKeys:
-    return NewKeys(
-        Ed25519PrivateKey.from_private_bytes(session.rng(seal.KEY_BYTES)),
-        X25519PrivateKey.from_private_bytes(session.rng(seal.KEY_BYTES)),
-    )
 
 
 async def _stage(session: Session, header: Header, path: str, content_key: Secret) -> Session:
@@ -285,8 +263,7 @@ async def _append(
     kept = [one for one in records if (one.kind, one.id) not in gone]
 
     def reseal(entry: int) -> Sequence[Record]:
-        private = new.log.private_bytes_raw(), new.opening.private_bytes_raw()
-        return vault.rotated(kept, *private, entry)[1]
+        return vault.rotated(kept, *new.private, entry)[1]
 
     entry = await journal.append(draft, approval=approval, put=reseal, delete=gone, renew=new.keys)
     newest = await staged.store.checkpoint()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from ownerd.core import enrolment, seal
 from ownerd.core import keyslot as keyslots
 from ownerd.core.desk import Act
 from ownerd.core.enrolment import Choice
-from ownerd.core.journal import Journal, LogKeys
+from ownerd.core.journal import Journal
+from ownerd.core.new_keys import make_new_keys
 from ownerd.core.session import Session
 from ownerd.core.vault import LOG_KEY, OPENING_KEY, Vault
 from ownerd.ledger.facts import format_token
@@ -37,10 +35,9 @@ async def set_up(session: Session, act: Act, choice: Choice) -> tuple[int, str, 
         credential = await enrolment.make_credential(session, act, choice, ())
 
         vault_key = Secret(rng(seal.KEY_BYTES))
-        log_key = Ed25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
-        opening_key = X25519PrivateKey.from_private_bytes(rng(seal.KEY_BYTES))
+        new = make_new_keys(rng)
         journal = Journal(session.store, session.clock, rng, rng(LOG_ID_BYTES).hex())
-        keys = LogKeys(log_key, opening_key.public_key())
+        keys = new.keys
         facts = keys.facts(journal.origin)
         journal.use_keys(keys.log, keys.opening)
         journal.hold_genesis(facts)
@@ -48,10 +45,11 @@ async def set_up(session: Session, act: Act, choice: Choice) -> tuple[int, str, 
         vault = Vault(vault_key, FIRST_GENERATION, rng)
         draft = journal.draft(Kind.TOKEN_ENROLLED, {}, {"token": format_token(credential)})
         keyslot, answer = await enrolment.prove(session, act, credential, draft.challenge, vault)
+        log_key, opening_key = new.private
         put = [
             keyslots.format_keyslot(replace(keyslot, since=1)),
-            vault.system_record(LOG_KEY, log_key.private_bytes_raw()),
-            vault.system_record(OPENING_KEY, opening_key.private_bytes_raw()),
+            vault.system_record(LOG_KEY, log_key),
+            vault.system_record(OPENING_KEY, opening_key),
         ]
         entry = await journal.append(draft, approval=answer.approval, put=put, apply=vault.apply)
         session.journal, session.vault, session.unlocked_by = journal, vault, credential
