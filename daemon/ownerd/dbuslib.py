@@ -7,7 +7,7 @@ dbus-fast for both.
 What differs between the two and is hidden here or in `ownerd.bus`:
 
 - dbus-next answers an unexpected exception with its traceback: see `_make_next_bus`;
-- both end the connection when the socket's buffer is full: see `_PatientSocket`;
+- both end the connection when the socket's buffer is full, and read on while there is anything: see `_PatientSocket`;
 - what ``wait_for_disconnect`` raises differs: `close_bus` and `wait_bus_closed` wait for the end and do not raise;
 - a failed call is an ordinary reply message in both: `call_bus` turns it into `DBusError` and has a time limit.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import importlib.util
 import logging
@@ -32,6 +33,7 @@ _MODULES: Final = {"dbus-fast": "dbus_fast", "dbus-next": "dbus_next"}
 BUS_DAEMON: Final = "org.freedesktop.DBus"
 BUS_DAEMON_PATH: Final = "/org/freedesktop/DBus"
 CALL_TIMEOUT_SECONDS: Final = 10.0
+READS_A_TURN: Final = 8  # two for each message
 
 
 def _choose() -> str:
@@ -80,22 +82,52 @@ def _make_next_bus(parent: Any) -> Any:
             self(Message.new_error(self._message, error.type, error.text))
 
     class NextBus(parent):  # type: ignore[misc] # the parent is chosen at run time
+        _patient: _PatientSocket | None = None
+
         def _send_reply(self, message: Any) -> Any:
             return Reply(self, message)
+
+        def _create_unmarshaller(self) -> Any:
+            made = super()._create_unmarshaller()
+            if made.sock is not None:
+                made.sock = self._patient = self._patient or _PatientSocket(made.sock)
+            return made
 
     return NextBus
 
 
+def _read_patiently(bus_module: Any) -> None:
+    """Let dbus-fast build its readers on patient sockets."""
+    build = bus_module.build_message_reader
+    bus_module.build_message_reader = lambda connected, *rest: build(_PatientSocket(connected), *rest)
+
+
 class _PatientSocket:
-    """A socket that says "nothing sent" when its buffer is full.
+    """A socket that says "nothing sent" when its buffer is full, and "nothing there" after a few messages.
 
     Both libraries' writers take the `BlockingIOError` of a full buffer for the end of the connection, so that
     a flood of calls, or one message after a large one, would end the daemon. Sending nothing they understand:
     they wait until the socket can be written again.
+
+    Both libraries' readers go on as long as there is something to read. Under a flood nothing else would have its
+    turn: neither prompts nor tokens. After `READS_A_TURN` the event loop does, and what is left wakes it again.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         self._connected = connected
+        self._reads = 0
+        self.recv = connected.recv  # of 8 KiB, after which the readers stop by themselves
+
+    def recvmsg(self, *arguments: Any) -> Any:
+        if self._reads == 0:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        if self._reads >= READS_A_TURN:
+            raise BlockingIOError(errno.EAGAIN, "others have their turn")
+        self._reads += 1
+        return self._connected.recvmsg(*arguments)
+
+    def _next_turn(self) -> None:
+        self._reads = 0
 
     def send(self, data: memoryview) -> int:
         try:
@@ -153,6 +185,8 @@ else:
     Variant = _root.Variant
     introspection = _root.introspection
     _aio = importlib.import_module(_MODULES[LIBRARY] + ".aio")
+    if LIBRARY == "dbus-fast":
+        _read_patiently(importlib.import_module("dbus_fast.aio.message_bus"))
     MessageBus = _make_patient_bus(
         _aio.MessageBus if LIBRARY == "dbus-fast" else _make_next_bus(_aio.MessageBus)
     )

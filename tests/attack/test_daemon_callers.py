@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.rigs.bad_days import BadWorld, Nobody
 from tests.rigs.bus import Client, client
+from tests.rigs.memory import proportional
 
 from ownerctl.client import Client as Tool
 from ownerd.dbuslib import Message, MessageType, Variant
@@ -21,6 +22,7 @@ from ownerd.model import names
 from ownerd.model.names import Kind
 
 CONNECTIONS = 200
+GROWN_MIB = 24
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 # Connects, says so, becomes another program when told to; its child goes on talking over the same connection.
 SWAP = """
@@ -42,12 +44,6 @@ raw.send(call)
 print("sent", flush=True)
 os.read(0, 1)
 """
-
-
-def resident(pid: int) -> int:
-    """MiB of resident memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
 
 
 async def _ready(world: BadWorld) -> None:
@@ -154,7 +150,7 @@ def test_two_hundred_connections_at_once_do_not_hold_the_owner_up(bad_world: Bad
         await _ready(bad_world)
         assert bad_world.daemon is not None
         pid = bad_world.daemon.process.pid
-        before = resident(pid)
+        before = proportional(pid)
         address = bad_world.stage.env["DBUS_SESSION_BUS_ADDRESS"]
         async with AsyncExitStack() as stack:
             apps = [await stack.enter_async_context(client(address)) for _ in range(CONNECTIONS)]
@@ -170,7 +166,7 @@ def test_two_hundred_connections_at_once_do_not_hold_the_owner_up(bad_world: Bad
             assert len(opened) + len(busy) == CONNECTIONS
             assert len(opened) <= 64
             assert served < 1, f"the owner waited {served:.1f} s"
-            assert resident(pid) < before + 48
+            assert proportional(pid) < before + GROWN_MIB
         async with bad_world.client() as tool:
             assert await _pending(tool, 0) == []
         assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 64

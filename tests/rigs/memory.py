@@ -28,6 +28,13 @@ def require_root() -> None:
     pytest.skip("reading memory needs root")
 
 
+def proportional(pid: int) -> float:
+    """MiB of memory that are this process's own, and its share of the rest (PSS); all of it where that is root's to read."""
+    place, name = ("smaps_rollup", "Pss:") if os.getuid() == 0 else ("status", "VmRSS:")
+    lines = Path(f"/proc/{pid}/{place}").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+
+
 def stage_processes(stage: Stage) -> dict[int, str]:
     """Name of every process that was started on this stage, by its environment; nobody else's is touched."""
     found: dict[int, str] = {}

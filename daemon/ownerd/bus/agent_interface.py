@@ -12,7 +12,7 @@ from ownerd.bus.options import (
     require_negotiation,
     require_text,
 )
-from ownerd.bus.request import COUNTER_OFFER, Answer, RequestTable
+from ownerd.bus.request import APPS, COUNTER_OFFER, Answer, RequestTable
 from ownerd.core.ports import Job
 from ownerd.core.service import AgentService, CounterOffer
 from ownerd.dbuslib import PropertyAccess, ServiceInterface, Variant, dbus_property, method
@@ -20,7 +20,6 @@ from ownerd.model import names
 from ownerd.model.caller import Caller
 
 VERSION = 2
-_POOL = "apps"
 
 
 class AgentInterface(ServiceInterface):
@@ -47,7 +46,7 @@ class AgentInterface(ServiceInterface):
             results = {"response": Variant("s", released.response), "entry": Variant("t", released.entry)}
             return Answer(results, sent=lambda: self._agent.delivered(released))
 
-        return self._requests.open(current_sender(), chosen, work, pool=_POOL)
+        return self._requests.open(current_sender(), chosen, work, pool=APPS)
 
     @method()
     @guarded
@@ -66,7 +65,7 @@ class AgentInterface(ServiceInterface):
         async def work(caller: Caller, job: Job) -> Answer:
             return Answer({"entry": Variant("t", await self._agent.receive(caller, text, job))})
 
-        return self._requests.open(current_sender(), chosen, work, pool=_POOL)
+        return self._requests.open(current_sender(), chosen, work, pool=APPS)
 
     @dbus_property(access=PropertyAccess.READ)
     @guarded

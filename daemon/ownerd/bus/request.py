@@ -34,6 +34,7 @@ DONE: Final = 0
 REFUSED: Final = 1
 FAILED: Final = 2
 COUNTER_OFFER: Final = 3
+APPS: Final = "apps"  # the pool of those who are not the owner
 DELIVERY_SECONDS: Final = 0.02
 _EXIT_REFUSED: Final = 3
 
@@ -82,6 +83,7 @@ class RequestTable:
     _live: dict[str, _Request] = field(default_factory=dict)
     _sent: list[tuple[str, Callable[[], Awaitable[None]]]] = field(default_factory=list)
     _deliveries: set[asyncio.Task[None]] = field(default_factory=set)
+    _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def open(self, sender: str, options: Options, work: Work, *, pool: str) -> str:
         """Start ``work`` and return the request's object path.
@@ -103,6 +105,10 @@ class RequestTable:
         return path
 
     async def _run(self, request: _Request, options: Options, work: Work) -> Answer:
+        if request.pool == APPS:
+            # One begins after the other: under a flood prompts and tokens have their turns in between.
+            async with self._beginning:
+                await asyncio.sleep(0)
         caller = await self.callers.look_up(request.sender)
         app = (caller.label, caller.confidence)
         same = [r for r in self._live.values() if r.pool == request.pool and r.app == app]

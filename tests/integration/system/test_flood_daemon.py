@@ -1,53 +1,72 @@
-"""Ten thousand requests over a hundred connections: the owner's own next request is served at once all the same."""
+"""Ten thousand requests over two hundred connections: the owner's own next request is served at once all the same."""
 
+from __future__ import annotations
+
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+from tests.rigs.bad_days import BadWorld
 from tests.rigs.bus import ROOT
-from tests.rigs.system import World
+from tests.rigs.memory import proportional
 
-CALLS, CONNECTIONS = 10_000, 100
-
-
-def resident(pid: int) -> int:
-    """MiB of resident memory."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
+CALLS, CONNECTIONS = 10_000, 200
+OWNER_SECONDS = 1.0
+GROWN_MIB = 24
 
 
-def test_the_owner_is_served_under_a_flood_of_ten_thousand_requests(world: World) -> None:
-    world.set_up()
-    world.set("given_name", "Ada")
-    before = resident(world.daemon.process.pid)
-    flood = subprocess.Popen(
-        [sys.executable, "-m", "tests.rigs._flood", str(CALLS), str(CONNECTIONS), "stranger.example"],
-        cwd=ROOT,
-        env=world.stage.env,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert flood.stdout is not None
-        assert flood.stdout.readline() == "flooding\n"
-        time.sleep(1)
+def test_the_owner_is_served_under_a_flood_of_ten_thousand_requests(bad_world: BadWorld) -> None:
+    world = bad_world
+
+    async def serve() -> float:
         started = time.monotonic()
-        tool = world.stage.tool("data", "get", "given_name")
-        world.approve(tool)
-        served = time.monotonic() - started
-        assert tool.wait() == 0, tool.text
-        assert "Ada" in tool.text
-        answers = json.loads(flood.stdout.readline())
-        assert sum(answers.values()) == CALLS
-        # What is opened before its connection is full gets Busy in its Response, by the app's budget.
-        assert answers["Busy"] + answers["opened"] == CALLS
-        assert answers["Busy"] > CALLS / 2
-        assert served < 5, f"the owner waited {served:.1f} s"
-        assert resident(world.daemon.process.pid) < before + 64
-    finally:
-        flood.kill()
-        flood.wait()
-    report = world.verify()
-    assert report["entries"] < 200, "a flood is counted and not written"
+        await world.set("nickname", "Countess")
+        return time.monotonic() - started
+
+    async def story() -> None:
+        world.start()
+        await world.set_up()
+        await world.set("given_name", "Ada")
+        assert world.daemon is not None
+        pid = world.daemon.process.pid
+        before = proportional(pid)
+        flood = subprocess.Popen(
+            [sys.executable, "-m", "tests.rigs._flood", str(CALLS), str(CONNECTIONS), "stranger.example"],
+            cwd=ROOT,
+            env=world.stage.env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert flood.stdout is not None
+            assert await asyncio.to_thread(flood.stdout.readline) == "flooding\n"
+            result = asyncio.ensure_future(asyncio.to_thread(flood.stdout.readline))
+            served, most = [], 0.0
+            while not result.done():
+                taken = await serve()
+                if not result.done():
+                    served.append(taken)
+                most = max(most, proportional(pid))
+                await asyncio.sleep(0.2)
+            answers = json.loads(await result)
+            print(f"{answers}; served after {served} s; PSS {before:.1f} MiB, then at most {most:.1f}")
+            # What is opened before its connection is full gets Busy in its Response, by the app's budget.
+            assert answers["Busy"] + answers["opened"] == sum(answers.values()) == CALLS
+            assert answers["Busy"] > CALLS / 2
+            # A second on two cores that are the flood's, the bus's and ours; longer where others work there, too.
+            crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
+            assert min(served) < OWNER_SECONDS * crowded
+            assert max(most, proportional(pid)) < before + GROWN_MIB
+        finally:
+            flood.kill()
+            flood.wait()
+            flood.stdout.close()
+        async with world.client() as tool, asyncio.timeout(20):
+            while (await tool.owner_call("Agent", "Status"))[0]["pending"]:
+                await asyncio.sleep(0.01)
+        assert len(world.verified()) < 200, "a flood is counted and not written"
+
+    asyncio.run(story())
