@@ -75,14 +75,11 @@ def add() -> None:
 
 
 def _add(kind: str, where: str, output: Output) -> None:
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     message: dict[str, Json] = {"change": "anchor-add", "name": kind, "text": where}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-        return
-    render.emit_line(f"added {answer.get('id')} (entry {answer.get('entry')})")
+    say_done(output, answer, f"added {answer.get('id')}")
 
 
 @add.command("file", epilog=examples("ownerctl ledger anchor add file /media/stick/ownerd.head"))
@@ -112,14 +109,11 @@ def add_witness(vkey: str, output: Output) -> None:
 @output_options
 def remove(anchor_id: str, output: Output) -> None:
     """Keep heads there no longer; what lies there stays."""
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     message: dict[str, Json] = {"change": "anchor-remove", "id": anchor_id}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"removed {anchor_id} (entry {answer.get('entry')})")
+    say_done(output, answer, f"removed {anchor_id}")
 
 
 @anchor.command(
@@ -157,7 +151,7 @@ def import_note(path: str, output: Output) -> None:
     """
     from ownerctl.errors import FileTrouble
     from ownerctl.given_file import read_given
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     try:
         text = read_given(path, "note", _MAX_NOTE_BYTES).decode("utf-8")
@@ -167,8 +161,5 @@ def import_note(path: str, output: Output) -> None:
         raise FileTrouble("the note is too large to be one")
     message: dict[str, Json] = {"change": "anchor-import", "text": text}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-        return
     when = render.local_time(str(answer.get("cosigned")))
-    render.emit_line(f"{answer.get('size')} entries, cosigned {when} (entry {answer.get('entry')})")
+    say_done(output, answer, f"{answer.get('size')} entries, cosigned {when}")

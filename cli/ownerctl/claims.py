@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from ownerctl import render
 from ownerctl.options import Output
 
 if TYPE_CHECKING:
@@ -51,13 +50,10 @@ def read_claims(output: Output, names: list[str] | None) -> list[dict[str, Json]
 
 def change_claims(output: Output, message: dict[str, Json]) -> None:
     """Change claims and say what was recorded."""
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-        return
     names = answer.get("claims")
     listed = ", ".join(str(name) for name in names) if isinstance(names, list) else ""
     done = "removed" if message["change"] == "remove" else "set"
-    render.emit_line(f"{done} {listed} (entry {answer.get('entry')})")
+    say_done(output, answer, f"{done} {listed}")

@@ -85,11 +85,8 @@ def revoke(grant_id: str, output: Output) -> None:
 
     Takes no touch in an open vault, because it only takes away. What was sent under it stays valid with the provider until the grant would have ended.
     """
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     message: dict[str, Json] = {"change": "grant-revoke", "id": grant_id}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"revoked {grant_id} (entry {answer.get('entry')})")
+    say_done(output, answer, f"revoked {grant_id}")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ownerctl import render
 from ownerctl.client import Client, connect
 from ownerctl.errors import BadAnswer, ForeignAgent
 from ownerctl.options import Output
@@ -119,6 +120,14 @@ def read(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
 def change(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
     """One sealed change on a fresh connection. Raises as `Owner.sealed`."""
     return converse(output, lambda owner: owner.sealed("Data", "Change", message))
+
+
+def say_done(output: Output, answer: Mapping[str, Json], what: str) -> None:
+    """Say what a change has done, and its entry."""
+    if output.json:
+        render.emit_json(answer)
+    else:
+        render.emit_line(f"{what} (entry {answer.get('entry')})")
 
 
 def members(answer: Mapping[str, Json], name: str) -> list[dict[str, Json]]:

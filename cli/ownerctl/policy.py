@@ -55,10 +55,9 @@ def change_policy(text: str, output: Output) -> dict[str, Json]:
 
 def say_changed(answer: dict[str, Json], output: Output) -> None:
     """Say what was recorded."""
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"policy changed (entry {answer.get('entry')})")
+    from ownerctl.owner import say_done
+
+    say_done(output, answer, "policy changed")
 
 
 @policy.command(epilog=examples("ownerctl policy show"))

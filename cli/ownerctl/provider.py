@@ -112,7 +112,7 @@ def forget(provider_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001
     What it has got it keeps; it cannot be asked to forget you, and sees a stranger from then on.
     """
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
     from ownerctl.questions import agree
     from ownerctl.terminal import is_interactive
 
@@ -125,7 +125,4 @@ def forget(provider_id: str, yes: bool, output: Output) -> None:  # noqa: FBT001
         raise UsageTrouble("nothing was forgotten")
     message: dict[str, Json] = {"change": "provider-forget", "id": provider_id}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"forgot {provider_id} (entry {answer.get('entry')})")
+    say_done(output, answer, f"forgot {provider_id}")

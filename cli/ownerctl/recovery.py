@@ -37,13 +37,11 @@ def set_code(output: Output) -> None:
 
     The prompt shows it once, to be written down, and asks for part of it back. Takes a touch.
     """
+    from ownerctl.owner import say_done
     from ownerctl.ways_in import keep_code, set_recovery
 
     answer = set_recovery(output)
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"recovery code set (entry {answer.get('entry')})")
+    say_done(output, answer, "recovery code set")
     keep_code()
 
 
@@ -78,7 +76,7 @@ def use(
     The prompt asks for the code; the new token is touched twice. The vault locks afterwards, and is opened
     with the new token from then on.
     """
-    from ownerctl.owner import converse
+    from ownerctl.owner import converse, say_done
     from ownerctl.present import choose, describe, pin_mode
     from ownerctl.terminal import is_interactive
 
@@ -92,10 +90,7 @@ def use(
     if make_keys is not None:
         message["make_keys"] = make_keys
     answer = converse(output, lambda owner: owner.sealed("Agent", "Recover", message))
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"enrolled {token.get('name')} (entry {answer.get('entry')})")
+    say_done(output, answer, f"enrolled {token.get('name')}")
     render.note(_AFTER_USE)
 
 

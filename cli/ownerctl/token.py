@@ -131,7 +131,7 @@ def add(
     that only signs then approves, and opens nothing.
     """
     from ownerctl.enrolled import read_enrolled
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import converse, members, say_done
     from ownerctl.present import choose, pin_mode, wait_new
     from ownerctl.terminal import is_interactive
     from ownerctl.ways_in import add_token
@@ -142,12 +142,9 @@ def add(
     new = choose(there, token_id, asks=asks, how="ownerctl token add ID")
     taken = {row.get("name") for row in enrolled}
     answer = add_token(output, new, pin=pin_mode(new, pin), taken=taken, name=name, make_keys=make_keys)
-    if output.json:
-        render.emit_json(answer)
-        return
     made = answer.get("token")
     shown = made if isinstance(made, dict) else {}
-    render.emit_line(f"enrolled {shown.get('name')} as {shown.get('id')} (entry {answer.get('entry')})")
+    say_done(output, answer, f"enrolled {shown.get('name')} as {shown.get('id')}")
     advice = _ADDED if shown.get("opens", True) else _ADDED_SIGNER
     render.note(advice.format(id=shown.get("id")))
 
@@ -158,14 +155,11 @@ def add(
 @output_options
 def rename(token_id: str, name: str, output: Output) -> None:
     """Call an enrolled token by a name of your own. Takes a touch."""
-    from ownerctl.owner import change
+    from ownerctl.owner import change, say_done
 
     message: dict[str, Json] = {"change": "token-name", "id": _find(output, token_id).get("id"), "name": name}
     answer = change(output, message)
-    if output.json:
-        render.emit_json(answer)
-    else:
-        render.emit_line(f"{message['id']} is called {name} (entry {answer.get('entry')})")
+    say_done(output, answer, f"{message['id']} is called {name}")
 
 
 def _find(output: Output, wanted: str) -> Enrolled:
