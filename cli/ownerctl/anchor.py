@@ -117,12 +117,21 @@ def remove(anchor_id: str, output: Output) -> None:
 
 
 @anchor.command(
-    epilog=examples("ownerctl ledger anchor update", "ownerctl ledger anchor update --token spare")
+    epilog=examples(
+        "ownerctl ledger anchor update",
+        "ownerctl ledger anchor update --token spare",
+        "ownerctl ledger anchor update --older --token spare",
+    )
 )
 @click.argument("anchor_id", metavar="[ID]", required=False)
 @click.option("--token", metavar="TOKEN", help="An enrolled token, by its name or id.")
+@click.option(
+    "--older",
+    is_flag=True,
+    help="Over a newer head, after a touch: what it signed and is not here is lost for good.",
+)
 @output_options
-def update(anchor_id: str | None, token: str | None, output: Output) -> None:
+def update(anchor_id: str | None, token: str | None, older: bool, output: Output) -> None:  # noqa: FBT001
     """Write the newest head to one place, or to all that are reached.
 
     A token with a PIN asks for it, a PIV card for its management key. Where a head is gone it is written anew.
@@ -133,7 +142,11 @@ def update(anchor_id: str | None, token: str | None, output: Output) -> None:
     if anchor_id is not None and token is not None:
         raise UsageTrouble("give an id or a token, not both")
     chosen = anchor_id or token
+    if older and chosen is None:
+        raise UsageTrouble("--older is for one place: give its id, or --token")
     message: dict[str, Json] = {"change": "anchor-update", **({} if chosen is None else {"id": chosen})}
+    if older:
+        message["older"] = True
     answer = change(output, message)
     if output.json:
         render.emit_json(answer)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _AFTER = """the log has a new key from here on: keep it elsewhere, the old one stays good for what was before
   ownerctl unlock opens the vault; ownerctl ledger verify goes through all of it"""
+_LOST = """heads of what is lost keep the vault closed where they are read: open it with the token of this restore, and then, for each
+  other token: ownerctl ledger anchor update --older --token TOKEN
+  a head file is forgotten: take it away, then ownerctl ledger anchor add file PATH"""
 
 
 async def _tokens(owner: Owner) -> list[Token]:
@@ -70,7 +73,7 @@ def restore(
     """
     from ownerctl.backup import read_backup
     from ownerctl.errors import UsageTrouble
-    from ownerctl.owner import change, converse
+    from ownerctl.owner import change, converse, members
     from ownerctl.questions import agree
     from ownerctl.terminal import is_interactive
     from ownerd.model.errors import NotAllowed
@@ -105,8 +108,12 @@ def restore(
         ]
         if older:
             rows.append(("head on the token", answer.get("head")))
+            others = members(answer, "others")
+            rows.extend(("another token", f"{one.get('name')} ({one.get('id')})") for one in others)
         render.emit_table(rows)
     render.note(_AFTER)
+    if older:
+        render.note(_LOST)
 
 
 def _choice(output: Output, token_id: str | None, pin: bool | None, *, asks: bool) -> dict[str, Json]:  # noqa: FBT001

@@ -1,6 +1,7 @@
 """Anchors as the owner's tool words them: add and remove one, renew their heads, take in what a witness cosigned, list them.
 
 Adding and removing take a touch. Renewing and taking in do not: they only add evidence, and replace none that disagrees.
+A head that disagrees gives way only by name and with a touch: what it signed and is not here, the owner gives up as lost.
 The entry is ``anchored``; heads that are renewed by themselves make none, because each entry would make them older again.
 """
 
@@ -59,6 +60,8 @@ async def change(session: Session, act: Act, message: ToolMessage) -> dict[str, 
             return await add(session, act, tool, members.get("name"), members.get("text"))
         case "anchor-remove":
             return await remove(session, act, tool, members.get("id"))
+        case "anchor-update" if members.get("older") is True:
+            return await give_way(session, act, tool, members.get("id"))
         case "anchor-update":
             return await update(session, act, members.get("id"))
         case _:
@@ -170,6 +173,36 @@ async def update(session: Session, act: Act, place_id: Json) -> dict[str, Json]:
     return {"entry": entry, "anchors": [row(vault, one) for one in chosen]}
 
 
+async def give_way(session: Session, act: Act, tool: str, place_id: Json) -> dict[str, Json]:
+    """Write the newest head over one that signed what is lost, as after a restore of an older backup: one touch.
+
+    Raises `NotAllowed` where the head there agrees, or none is; `BadHead` where it is no head of this ledger.
+    """
+    if not isinstance(place_id, str):
+        raise InvalidArgument("the message does not say which head gives way")
+    async with session.desk.turn(act):
+        vault, journal = session.require_vault(), session.require_journal()
+        chosen = [one for one in await look(session) if _is_chosen(vault, one, place_id)]
+        if not chosen:
+            raise NotFound("no head is kept there; what a witness keeps comes with its note")
+        kept = chosen[0]
+        if kept.judged is None or kept.judged.verdict.agrees:
+            raise NotAllowed("no head is there that the ledger would not continue")
+        if not kept.judged.verdict.tells_loss:
+            anchoring.require_agreement([kept])
+        anchor: dict[str, Json] = {**shown(vault, kept.place), "size": kept.judged.size}
+        statement = anchor_statement("anchor-lost", act.caller, tool, anchor)
+        await session.agree(act, statement, "Yes, give up")
+        token = await session.locate(act, vault.enrolled)
+        draft = journal.draft(Kind.ANCHORED, statement_values(statement, act.caller))
+        answer = await session.touch(act, token, draft.challenge, [])
+        act.report(Progress.RECORDING)
+        entry = await journal.append(draft, approval=answer.approval)
+        await _overwrite(session, act, kept)
+        session.kept[kept.place.id] = kept
+    return {"entry": entry, "anchors": [row(vault, kept)]}
+
+
 async def _write(session: Session, act: Act, kept: Kept) -> None:
     anchoring.require_agreement([kept])
     if kept.problem == anchoring.UNSUPPORTED:
@@ -178,6 +211,10 @@ async def _write(session: Session, act: Act, kept: Kept) -> None:
         if kept.place.kind == "token":
             raise TokenMissing("that token is not here, or does not answer")
         raise StorageError("nothing can be read where that head is kept")
+    await _overwrite(session, act, kept)
+
+
+async def _overwrite(session: Session, act: Act, kept: Kept) -> None:
     async with session.desk.touch(act) as needed:
         size = await anchoring.write(session, kept, ui=DeskUi(session.desk, act, needed))
     now = format_time(session.require_journal().now_ms())

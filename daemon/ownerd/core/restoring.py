@@ -164,7 +164,13 @@ async def _opened(
         entry, note = await _append(staged, journal, vault, draft, answer.approval, new, wanted)
     finally:
         await staged.store.close()
-    return {"entry": entry, "verifier_key": facts["verifier_key"]}, way, note
+    others = _others(vault, way.id)
+    return {"entry": entry, "verifier_key": facts["verifier_key"], "others": others}, way, note
+
+
+def _others(vault: Vault, approver: str) -> list[Json]:
+    """Tokens that open the restored vault, too, and may keep a head of what was lost."""
+    return [enrolment.shown(one.credential) for one in vault.enrolled.values() if one.id != approver]
 
 
 async def _require_agreement(
@@ -208,6 +214,7 @@ async def _by_code(
         "entry": entry,
         "verifier_key": new.keys.facts(journal.origin)["verifier_key"],
         "token": enrolment.shown(token.credential),
+        "others": _others(later, token.id),
     }
     return about, token, note
 

@@ -33,6 +33,11 @@ class Verdict(StrEnum):
         """Whether the ledger continues what the head signed."""
         return self in (Verdict.CONSISTENT, Verdict.OLDER)
 
+    @property
+    def tells_loss(self) -> bool:
+        """Whether the head may be this log's and tells of entries that are not here."""
+        return self in (Verdict.NEWER, Verdict.UNKNOWN_KEY, Verdict.FORKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Ours:

@@ -161,8 +161,9 @@ def test_a_head_that_disagrees_is_not_written_over_by_hand_either():
         other = Desk()
         await other.set_up()
         desk.heads.files[PATH] = newest(other)
-        with pytest.raises(BadHead):
-            await change(rig, change="anchor-update", id=added["id"])
+        for more in ({}, {"older": True}):
+            with pytest.raises(BadHead):
+                await change(rig, change="anchor-update", id=added["id"], **more)
         answer = await change(rig, change="anchor-update")
         assert (answer["entry"], answer["anchors"][0]["stale"]) == (None, "BadHead")
         assert desk.heads.files[PATH] == newest(other)

@@ -19,6 +19,7 @@ from ownerd.ledger.verify import Report, verify_ledger
 from ownerd.model.errors import (
     BackupDamaged,
     Dismissed,
+    Forked,
     InvalidArgument,
     NotAllowed,
     NotFound,
@@ -100,6 +101,7 @@ def test_a_backup_comes_back_on_an_empty_machine_and_discloses_again(tmp_path, p
         assert answer == {
             "entry": made["entries"],
             "verifier_key": second.verify().verifier_key,
+            "others": [],
             "replaced": False,
             "size": made["entries"],
         }
@@ -329,3 +331,59 @@ def test_a_newer_head_in_a_file_gives_way_only_when_the_owner_says_so(tmp_path, 
         assert machine.verify().findings == ()
 
     asyncio.run(story())
+
+
+def test_another_tokens_newer_head_gives_way_by_name_and_with_a_touch(tmp_path, provider_rig: ProviderRig):
+    async def story() -> None:
+        first, second, path = FakeToken("A"), FakeToken("B"), tmp_path / "b"
+        machine = Machine(tmp_path / "one", provider_rig, first, second)
+        rig = await filled(machine, provider_rig)
+        await settled_change(rig, change="token-add", token="B", user_verification=False, name="spare")
+        await back_up(rig, path)
+        await end(rig)
+        first.plugged, second.keeps_heads = False, True
+        rig = await machine.start()
+        await rig.agent.unlock(APP, rig.job(TTY))
+        await end(rig)
+        lost = second.head
+        assert lost is not None
+        first.plugged, second.plugged = True, False
+        rig = await machine.start()
+        answer = await restore(rig, path, replace=True, older=True)
+        assert [one["name"] for one in answer["others"]] == ["spare"]
+
+        first.plugged, second.plugged = False, True
+        rig = await machine.start()
+        with pytest.raises((RolledBack, Forked)):
+            await rig.agent.unlock(APP, rig.job(TTY))
+        first.plugged = True
+        second.plugged = False
+        await rig.agent.unlock(APP, rig.job(TTY))
+        second.plugged = True
+        with pytest.raises((RolledBack, Forked)):
+            await settled_change(rig, change="anchor-update", id="spare")
+        for wrong in ({}, {"id": 7}):
+            with pytest.raises(InvalidArgument):
+                await settled_change(rig, change="anchor-update", older=True, **wrong)
+        rig.owner.decision = False
+        with pytest.raises(Dismissed):
+            await settled_change(rig, change="anchor-update", id="spare", older=True)
+        assert second.head == lost
+        rig.owner.decision = True
+        answer = await settled_change(rig, change="anchor-update", id="spare", older=True)
+        assert answer["anchors"][0]["verdict"] == "consistent"
+        with pytest.raises(NotAllowed):
+            await settled_change(rig, change="anchor-update", id="spare", older=True)
+        await end(rig)
+        first.plugged = False
+        rig = await machine.start()
+        await rig.agent.unlock(APP, rig.job(TTY))
+        await end(rig)
+        assert machine.verify().findings == ()
+
+    asyncio.run(story())
+
+
+async def settled_change(rig: CoreRig, **members: object) -> dict:
+    answer = await rig.agent.change(APP, seal(rig, **members), rig.job(TTY))
+    return json.loads(open_jwe(answer, TOOL_KEY))
