@@ -84,6 +84,11 @@ def describe(token: Token) -> str:
     return f"{token.get('name')} ({token.get('transport')}, {pin})"
 
 
+def enrolling(token: Token, *, pin: bool) -> str:
+    """What is about to happen to ``token``."""
+    return f"enrolling {describe(token)}, used {'with' if pin else 'without'} its PIN"
+
+
 def describe_all(tokens: Sequence[Token]) -> list[str]:
     """`describe` of each, and the id behind it where two would read alike."""
     names = [token.get("name") for token in tokens]

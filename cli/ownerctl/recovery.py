@@ -77,15 +77,13 @@ def use(
     with the new token from then on.
     """
     from ownerctl.owner import converse, say_done
-    from ownerctl.present import choose, describe, pin_mode
+    from ownerctl.present import choose, enrolling, pin_mode
     from ownerctl.terminal import is_interactive
 
     asks = is_interactive() and not output.json
     token = choose(converse(output, _tokens_to_enrol), token_id, asks=asks, how="ownerctl recovery use ID")
     mode = pin_mode(token, pin)
-    render.note(
-        f"enrolling {describe(token)}, used {'with' if mode else 'without'} its PIN, by the recovery code"
-    )
+    render.note(f"{enrolling(token, pin=mode)}, by the recovery code")
     message: dict[str, Json] = {"token": token.get("id"), "user_verification": mode}
     if make_keys is not None:
         message["make_keys"] = make_keys

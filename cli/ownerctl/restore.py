@@ -12,7 +12,6 @@ from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
     from ownerctl.owner import Owner
-    from ownerctl.present import Token
     from ownerd.model.encoding import Json
 
 _AFTER = """the log has a new key from here on: keep it elsewhere, the old one stays good for what was before
@@ -20,12 +19,6 @@ _AFTER = """the log has a new key from here on: keep it elsewhere, the old one s
 _LOST = """heads of what is lost keep the vault closed where they are read: open it with the token of this restore, and then, for each
   other token: ownerctl ledger anchor update --older --token TOKEN
   a head file is forgotten: take it away, then ownerctl ledger anchor add file PATH"""
-
-
-async def _tokens(owner: Owner) -> list[Token]:
-    from ownerctl.present import wait_present
-
-    return await wait_present(owner)
 
 
 async def _require_locked(owner: Owner) -> dict[str, Json]:
@@ -118,13 +111,12 @@ def restore(
 
 def _choice(output: Output, token_id: str | None, pin: bool | None, *, asks: bool) -> dict[str, Json]:  # noqa: FBT001
     from ownerctl.owner import converse
-    from ownerctl.present import choose, describe, pin_mode
+    from ownerctl.present import choose, enrolling, pin_mode, wait_present
 
-    token = choose(converse(output, _tokens), token_id, asks=asks, how="ownerctl restore --code --token ID")
+    there = converse(output, wait_present)
+    token = choose(there, token_id, asks=asks, how="ownerctl restore --code --token ID")
     mode = pin_mode(token, pin)
-    render.note(
-        f"enrolling {describe(token)}, used {'with' if mode else 'without'} its PIN, by the recovery code"
-    )
+    render.note(f"{enrolling(token, pin=mode)}, by the recovery code")
     return {"token": token.get("id"), "user_verification": mode}
 
 

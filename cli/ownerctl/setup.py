@@ -61,7 +61,7 @@ def setup(
     """
     from ownerctl.errors import UsageTrouble
     from ownerctl.owner import converse
-    from ownerctl.present import choose, describe, pin_mode
+    from ownerctl.present import choose, enrolling, pin_mode
     from ownerctl.terminal import is_interactive
 
     if recovery and said:
@@ -69,7 +69,7 @@ def setup(
     asks = is_interactive() and not output.json
     token = choose(converse(output, _tokens_to_enrol), wanted, asks=asks, how="choose one with --token ID")
     mode = pin_mode(token, pin)
-    render.note(f"enrolling {describe(token)}, used {'with' if mode else 'without'} its PIN")
+    render.note(enrolling(token, pin=mode))
     message: dict[str, Json] = {"token": token.get("id"), "user_verification": mode}
     if make_keys is not None:
         message["make_keys"] = make_keys

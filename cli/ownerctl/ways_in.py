@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from ownerctl import render
-from ownerctl.present import Token, describe, describe_all, pin_mode, present_tokens
+from ownerctl.present import Token, describe, describe_all, enrolling, pin_mode, present_tokens
 from ownerctl.questions import agree, pick, say, types_exactly
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def add_token(
     """
     from ownerctl.owner import change
 
-    render.note(f"enrolling {describe(token)}, used {'with' if pin else 'without'} its PIN")
+    render.note(enrolling(token, pin=pin))
     render.note("  two touches on it, then one on a token that is enrolled; touch the one that is named")
     message: dict[str, Json] = {
         "change": "token-add",
