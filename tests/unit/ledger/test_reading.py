@@ -93,7 +93,7 @@ def changed(kind: Kind, change) -> bytes:
     return canonical(value)
 
 
-D, E, G, L = Kind.DISCLOSURE, Kind.ERASED, Kind.GRANT, Kind.LOCKED
+D, E, G, L, T = Kind.DISCLOSURE, Kind.ERASED, Kind.GRANT, Kind.LOCKED, Kind.TOKEN_ENROLLED
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,14 @@ D, E, G, L = Kind.DISCLOSURE, Kind.ERASED, Kind.GRANT, Kind.LOCKED
         ),
         (D, lambda v: v["core"]["facts"].update(grant=1 << 60)),
         (D, lambda v: v["core"]["facts"].update(grant="1")),
+        (D, lambda v: v["core"].update(facts={"entry": 3})),
+        (Kind.DELIVERED, lambda v: v["core"].update(facts={"grant": 3})),
+        (L, lambda v: v["core"].update(facts={"entry": 3})),
+        (T, lambda v: v["core"]["facts"]["token"]["public_key"].update(kty="RSA")),
+        (T, lambda v: v["core"]["facts"]["token"].update(id="{}")),
+        (T, lambda v: v["core"]["facts"].update(token={"x": {"y": {}}})),
+        (D, lambda v: v["approval"].update(signature="ABC")),
+        (D, lambda v: v["approval"].update(signature="ABCDE")),
         (E, lambda v: v["core"]["facts"].update(entries=[3, 3])),
         (E, lambda v: v["core"]["facts"].update(entries=[1.0])),
         (E, lambda v: v["core"]["facts"].update(entries=[[3]])),
