@@ -72,11 +72,11 @@ def open_link(
 
     wishes = Wishes(hosts, agrees, browser, tells_refusal)
     if not hold:
-        _answer(link, wishes, output)
+        _follow(link, wishes, output)
         return 0
     code = 0
     try:
-        _answer(link, wishes, output)
+        _follow(link, wishes, output)
     except OwnerdError as error:
         say(error)
         code = error.exit_code
@@ -89,6 +89,18 @@ def _hold() -> None:
 
     if is_interactive():
         render.ask("press enter to close: ")
+
+
+def _follow(text: str, wishes: Wishes, output: Output) -> None:
+    """Answer a link. What is malformed is not its owner's to mend: the hint says whose it is."""
+    from ownerctl.errors import UsageTrouble
+    from ownerd.model.errors import InvalidArgument
+
+    try:
+        _answer(text, wishes, output)
+    except InvalidArgument as error:
+        hint = "the link is broken: have the page make another one, or tell its provider"
+        raise UsageTrouble(str(error), hint=hint) from error
 
 
 def _answer(text: str, wishes: Wishes, output: Output) -> None:

@@ -46,11 +46,17 @@ def read_policy(output: Output) -> str:
 
 
 def change_policy(text: str, output: Output) -> dict[str, Json]:
-    """Put ``text`` in the place of the policy; one touch. Raises `InvalidArgument`, naming the rule."""
+    """Put ``text`` in the place of the policy; one touch. Raises `UsageTrouble`, naming the rule that is wrong."""
+    from ownerctl.errors import UsageTrouble
     from ownerctl.owner import change
+    from ownerd.model.errors import InvalidArgument
 
     message: dict[str, Json] = {"change": "policy", "text": text}
-    return change(output, message)
+    try:
+        return change(output, message)
+    except InvalidArgument as error:
+        hint = "nothing changed; docs/POLICY.md and ownerctl(1) say what a rule may have"
+        raise UsageTrouble(str(error), hint=hint) from error
 
 
 def say_changed(answer: dict[str, Json], output: Output) -> None:

@@ -35,7 +35,7 @@ _EDITORS = ("sensible-editor", "nano", "vi")
 _TAB = 4
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _LEFT_BEHIND = re.compile(r"policy-([1-9][0-9]{0,9})-\w+", re.ASCII)
-_QUESTION = "[s]end it, [e]dit it again, or [d]iscard it?"
+_QUESTION = "[s]ave it, [e]dit it again, or [d]iscard it?"
 
 
 def edit_policy(output: Output) -> int:

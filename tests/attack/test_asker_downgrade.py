@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from demo import identity_kit, provider_kit
 from demo.provider_kit import Party
-from tests.rigs.core import APP, CoreRig, kinds, make_core, opened_values, set_up
+from tests.rigs.core import APP, TOOL, CoreRig, kinds, make_core, opened_values, seal, set_up
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
+from ownerd.credential.jwe import open_jwe
 from ownerd.model.errors import Dismissed, Downgraded
 
 ANSWERS_AT = "pay.books.example"
+OTHER_APP = replace(APP, label="newsstand")  # a refusal makes an app wait
 
 
 def by_certificate_hash(rig: ProviderRig, ca: Party) -> str:
@@ -33,6 +38,11 @@ def by_did_jwk(rig: ProviderRig, _ca: Party) -> str:
 
 Signed = Callable[[ProviderRig, Party], str]
 each_signed = pytest.mark.parametrize("signed", [by_certificate_hash, by_attested_words, by_did_jwk])
+
+
+async def sealed(rig: CoreRig, call: Callable[..., Any], **members: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(open_jwe(await call(APP, seal(rig, **members), rig.job()), TOOL))
+    return found
 
 
 async def make(provider_rig: ProviderRig) -> CoreRig:
@@ -92,6 +102,14 @@ def test_a_key_that_was_accepted_counts_though_nothing_was_given(
             await rig.agent.present(APP, by_did_jwk(provider_rig, provider_ca), rig.job())
         assert not rig.session.vault.providers
         await assert_refused_with_an_alarm(rig, unsigned(provider_rig, ANSWERS_AT))
+        rig.owner.confirm = confirm
+        rig.owner.decision = True
+        listed = await sealed(rig, rig.agent.read, what="providers")
+        (row,) = listed["providers"]
+        assert (row["trust"], row["disclosures"], row["holds"]) == ("pinned", 0, [])
+        await sealed(rig, rig.agent.change, change="provider-forget", id=row["id"])
+        assert not rig.session.vault.pins
+        await rig.agent.present(OTHER_APP, unsigned(provider_rig, ANSWERS_AT), rig.job())
 
     asyncio.run(story())
 

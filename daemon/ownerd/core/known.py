@@ -143,10 +143,13 @@ def _hosts(members: Mapping[str, Json]) -> tuple[str, ...]:
     return tuple(str(host) for host in members.get("hosts", ()))
 
 
-def provider_value(provider: Provider | KnownProvider) -> dict[str, Json]:
+def provider_value(provider: Provider | KnownProvider | Pin) -> dict[str, Json]:
     """A provider as ledger openings name it."""
+    anchor = None
     if isinstance(provider, KnownProvider):
-        key, anchor = provider.request_key, None
+        key = provider.request_key
+    elif isinstance(provider, Pin):
+        key = provider.key
     else:
         key, anchor = provider.key_thumbprint, provider.anchor
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Final
 
 from ownerd.core import admission
 from ownerd.core.desk import Act
@@ -16,6 +17,9 @@ from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import KnownAsker
+from ownerd.model.request import Trust
+
+_NEW: Final = "new"  # stands for the alias that a new provider would get; no value is shown
 
 
 def explained(session: Session, vault: Vault, text: Json) -> dict[str, Json]:
@@ -28,7 +32,11 @@ def explained(session: Session, vault: Vault, text: Json) -> dict[str, Json]:
     request = admission.read(session, text)
     alarms = admission.judge(vault, request)
     known = vault.provider_for(request.provider.client_id, request.provider.trust)
-    asker = KnownAsker() if known is None else known.asker
+    asker = (
+        known.asker
+        if known
+        else KnownAsker(tag=_NEW if request.provider.trust is not Trust.CLAIMED else None)
+    )
     offer = negotiate(request, vault.claims, vault.policy, asker, today=admission.today(session))
     provider = request.provider
     return {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ownerd.core import grants, known, provider_keys
 from ownerd.core.desk import Act
 from ownerd.core.holder import Holder, find_opening, key_copies
-from ownerd.core.known import KnownProvider, provider_value
+from ownerd.core.known import KnownProvider, Pin, provider_value
 from ownerd.core.ports import Record
 from ownerd.core.session import Session
 from ownerd.core.statement import provider_statement, statement_values
@@ -21,13 +21,33 @@ from ownerd.model.names import Kind, Progress
 
 
 def listing(session: Session, vault: Vault, wanted: str | None) -> dict[str, Json]:
-    """Providers that have a key, for the owner's tool; ``disclosures`` counts repeats under live grants, too."""
+    """Providers that have a key, for the owner's tool; ``disclosures`` counts repeats under live grants, too.
+
+    Those of which only the request key was accepted stand among them, without a key of their own.
+    """
+    rows = [_shown(session, vault, provider) for provider in vault.providers.values()]
+    rows += [_accepted(pin) for pin in _bare_pins(vault)]
+    rows.sort(key=lambda row: str(row["since"]))
+    return {"providers": [row for row in rows if wanted in (None, row["id"])]}
+
+
+def _bare_pins(vault: Vault) -> list[Pin]:
+    known_ids = {provider.client_id for provider in vault.providers.values()}
+    return [pin for pin in vault.pins.values() if pin.client_id not in known_ids]
+
+
+def _accepted(pin: Pin) -> dict[str, Json]:
     return {
-        "providers": [
-            _shown(session, vault, provider)
-            for provider in sorted(vault.providers.values(), key=lambda one: one.since)
-            if wanted in (None, provider.id)
-        ]
+        "id": pin.id,
+        "client_id": pin.client_id,
+        "name": pin.name,
+        "trust": pin.trust.value,
+        "since": pin.since,
+        "last": pin.since,
+        "did": None,
+        "disclosures": 0,
+        "holds": [],
+        "grants": [],
     }
 
 
@@ -52,6 +72,14 @@ def require_provider(vault: Vault, provider_id: Json) -> KnownProvider:
     if not isinstance(provider_id, str) or provider_id not in vault.providers:
         raise NotFound("no such provider")
     return vault.providers[provider_id]
+
+
+def _require_forgettable(vault: Vault, provider_id: Json) -> KnownProvider | Pin:
+    """Find a provider, or the accepted key of one that has got nothing. Raises `NotFound`."""
+    bare = {pin.id: pin for pin in _bare_pins(vault)}
+    if isinstance(provider_id, str) and provider_id in bare:
+        return bare[provider_id]
+    return require_provider(vault, provider_id)
 
 
 async def rotate(session: Session, act: Act, tool: str, provider_id: Json) -> dict[str, Json]:
@@ -85,10 +113,10 @@ async def rotate(session: Session, act: Act, tool: str, provider_id: Json) -> di
 
 async def forget(session: Session, act: Act, tool: str, provider_id: Json) -> dict[str, Json]:
     """Delete a provider's key, grants, pin and alias after a touch; what it got stays in the ledger."""
-    require_provider(session.require_vault(), provider_id)
+    _require_forgettable(session.require_vault(), provider_id)
     async with session.desk.turn(act):
         vault, journal = session.require_vault(), session.require_journal()
-        provider = require_provider(vault, provider_id)
+        provider = _require_forgettable(vault, provider_id)
         statement = provider_statement("provider-forgotten", act.caller, tool, provider_value(provider))
         await session.agree(act, statement, "Forget")
         token = await session.locate(act, vault.enrolled)
@@ -97,7 +125,7 @@ async def forget(session: Session, act: Act, tool: str, provider_id: Json) -> di
         answer = await session.touch(act, token, draft.challenge, [])
         act.report(Progress.RECORDING)
         await _end_grants(session, vault, provider.id)
-        gone = [(known.PROVIDER, provider.id)]
+        gone = [(known.PROVIDER, provider.id)] if provider.id in vault.providers else []
         gone += [(provider_keys.KIND, one) for one in vault.copies if one.startswith(f"{provider.id}/")]
         gone += [(known.PIN, pin.id) for pin in vault.pins.values() if pin.client_id == provider.client_id]
         entry = await journal.append(draft, approval=answer.approval, delete=gone, apply=vault.apply)

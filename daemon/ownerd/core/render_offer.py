@@ -72,7 +72,9 @@ def _terms(statement: dict[str, Json], *, answered: bool = True) -> list[str]:
     if less:
         lines.append("That is more than your terms allow. You narrow it, and do not sign theirs:")
         return lines + [f"  {text(line, MAX_VALUE)}" for line in less]
-    lines.append("Your terms go along, and theirs are not signed:" if terms["asked"] else "Your terms go along:")
+    lines.append(
+        "Your terms go along, and theirs are not signed:" if terms["asked"] else "Your terms go along:"
+    )
     return lines + [f"  {line}" for line in _conditions(own)]
 
 

@@ -76,7 +76,9 @@ class ClockWrong(RequestError):
 class NotFound(RequestError):
     """No such claim, provider, entry, request or token."""
 
-    hint = "list what there is with ownerctl status, data list or provider list"
+    hint = (
+        "list what there is: ownerctl data list, provider list, grant list, token list, ledger log, pending"
+    )
 
 
 class Busy(RequestError):

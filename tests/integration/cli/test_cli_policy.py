@@ -11,7 +11,7 @@ import pytest
 from tests.rigs.cli import Desk
 
 OLD = 'version = 1\n\n[[rule]]\ndo = "ask"\n'
-ASKED = "[s]end it, [e]dit it again, or [d]iscard it? "
+ASKED = "[s]ave it, [e]dit it again, or [d]iscard it? "
 
 
 def editor(desk: Desk, script: str) -> dict[str, str]:

@@ -118,6 +118,24 @@ def test_a_rule_answers_with_an_offer_and_what_was_accepted_is_sent(provider_rig
     asyncio.run(story())
 
 
+def test_explaining_says_what_a_new_provider_would_get(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        text = signed(provider_rig, asking(provider_rig, "email", "birthdate"))
+        found = await read(rig, what="explain", request=text)
+        assert [(one["outcome"], one["goes"]) for one in found["decisions"]] == [
+            ("goes", "email"),
+            ("goes", "age_over_18"),
+        ]
+        assert found["terms"] == "yours go along"
+        uri = "https://stranger.example/answer"
+        asked = kit.parameters(f"redirect_uri:{uri}", uri, ["given_name"], provider_rig.answer_key)
+        found = await read(rig, what="explain", request=kit.unsigned_request(asked))
+        assert [one["goes"] for one in found["decisions"]] == ["given_name"]
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("do", ['do = "refuse"', 'do = "substitute"\nwith = "later"'])
 def test_where_nothing_would_go_an_app_that_bargains_hears_why(do, provider_rig: ProviderRig):
     async def story() -> None:
