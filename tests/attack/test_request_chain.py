@@ -64,8 +64,8 @@ def test_chains_that_are_padded_or_too_long_are_refused(provider_rig):
             provider_rig.read(signed_by(provider_rig, padded))
 
 
-@pytest.mark.parametrize("days_ago", [400, 91])
-def test_an_expired_certificate_is_refused(provider_rig, days_ago):
+@pytest.mark.parametrize("days_ago", [400, 91, -1])
+def test_a_certificate_that_has_expired_or_begins_tomorrow_is_refused(provider_rig, days_ago):
     starts = dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago)
     party = kit.make_provider(provider_rig.ca, HOST, starts=starts, days=90)
     with pytest.raises(NotAllowed):

@@ -63,6 +63,8 @@ APPROVALS: list[tuple[Misdeed, bool, type[OwnerdError]]] = [
     (Misdeed.TRUNCATED, False, ProtocolBroken),
     (Misdeed.OVERSIZED, False, ProtocolBroken),
     (Misdeed.NESTED_CBOR, False, ProtocolBroken),
+    (Misdeed.SAYS_OTHER, False, ProtocolBroken),
+    (Misdeed.SAYS_OTHER, True, ProtocolBroken),
 ]
 
 
@@ -94,6 +96,7 @@ def test_a_counter_that_goes_back_is_no_finding_because_honest_tokens_keep_it_at
         (Misdeed.TRUNCATED, False),
         (Misdeed.OVERSIZED, False),
         (Misdeed.NESTED_CBOR, False),
+        (Misdeed.SAYS_OTHER, False),
     ],
 )
 def test_a_lying_enrolment_is_refused(misdeed: Misdeed, user_verification: bool) -> None:

@@ -1,7 +1,8 @@
 """An authenticator that lies: every answer is well signed by the real key unless the misdeed says otherwise.
 
 ``token = make_authenticator(authenticator_type=Misbehaving)``, then ``token.misdeeds.add(Misdeed.UP_CLEAR)``;
-misdeeds touch makeCredential and getAssertion only, so that the token can be opened and its PIN used.
+misdeeds touch makeCredential and getAssertion only, so that the token can be opened and its PIN used; but one that
+`SAYS_OTHER` answers everything with 0x7F.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
-from fido2.ctap import STATUS
+from fido2.ctap import STATUS, CtapError
 from fido2.webauthn import AuthenticatorData
 
 from ownerd.softtoken.authenticator import CMD, Authenticator
@@ -43,6 +44,7 @@ class Misdeed(Enum):
     NESTED_CBOR = auto()
     ENDLESS_KEEPALIVE = auto()
     ANSWERS_AFTER_CANCEL = auto()
+    SAYS_OTHER = auto()
 
 
 class Misbehaving(Authenticator):
@@ -56,6 +58,8 @@ class Misbehaving(Authenticator):
     def call(
         self, request: bytes, cancel: Event | None = None, on_keepalive: Keepalive | None = None
     ) -> bytes:
+        if Misdeed.SAYS_OTHER in self.misdeeds:
+            return bytes([CtapError.ERR.OTHER])
         if request[:1] not in {bytes([CMD.MAKE_CREDENTIAL]), bytes([CMD.GET_ASSERTION])}:
             return super().call(request, cancel, on_keepalive)
         if Misdeed.ENDLESS_KEEPALIVE in self.misdeeds:
