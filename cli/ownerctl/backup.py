@@ -14,7 +14,6 @@ from ownerctl import render
 from ownerctl.options import Output, examples, output_options
 
 if TYPE_CHECKING:
-    from ownerctl.owner import Owner
     from ownerd.model.encoding import Json
 
 # docs/BACKUP.md, sections 1 and 2.
@@ -39,18 +38,12 @@ def backup() -> None:
 @output_options
 def make(path: str, output: Output) -> None:
     """Write everything into one new file. Takes a touch."""
-    from ownerctl.ledger import require_unlocked
-    from ownerctl.owner import converse
+    from ownerctl.owner import change
     from ownerctl.private_file import require_absent
 
     target = Path(path).absolute()
     require_absent(target)
-
-    async def work(owner: Owner) -> dict[str, Json]:
-        await require_unlocked(owner)
-        return await owner.sealed("Data", "Change", {"change": "backup", "file": str(target)})
-
-    answer = converse(output, work)
+    answer = change(output, {"change": "backup", "file": str(target)}, unlocked=True)
     if output.json:
         render.emit_json(answer)
     else:

@@ -11,7 +11,6 @@ from ownerctl import render
 from ownerctl.options import Output, complete_claims, examples, output_options
 
 if TYPE_CHECKING:
-    from ownerctl.owner import Owner
     from ownerd.model.encoding import Json
 
 _MAX_SHOWN = 40
@@ -72,25 +71,15 @@ def erase(
     Several choices narrow each other. Lists first what it would be, which takes a touch as any look does; erasing takes another.
     """
     from ownerctl.errors import UsageTrouble
-    from ownerctl.ledger import require_unlocked
-    from ownerctl.owner import converse
+    from ownerctl.owner import change, read
     from ownerctl.questions import agree
     from ownerctl.terminal import is_interactive
 
     chosen = _chosen(entries, claim, provider, before)
     if not (yes or dry_run) and (output.json or not is_interactive()):
         raise UsageTrouble("erasing needs a person who says so", hint="on a terminal, or with --yes")
-
-    async def look(owner: Owner) -> dict[str, Json]:
-        await require_unlocked(owner)
-        return await owner.sealed("Data", "Read", {"what": "erasable", **chosen})
-
-    async def work(owner: Owner) -> dict[str, Json]:
-        await require_unlocked(owner)
-        return await owner.sealed("Data", "Change", {"change": "erase", **chosen})
-
     if dry_run or not yes:
-        found = converse(output, look)
+        found = read(output, {"what": "erasable", **chosen}, unlocked=True)
         if output.json:
             render.emit_json(found)
         else:
@@ -100,7 +89,7 @@ def erase(
     render.note(_ERASING)
     if not yes and not agree("erase them?", default=False):
         raise UsageTrouble("nothing was erased")
-    answer = converse(output, work)
+    answer = change(output, {"change": "erase", **chosen}, unlocked=True)
     if output.json:
         render.emit_json(answer)
         return

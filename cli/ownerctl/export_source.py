@@ -86,11 +86,10 @@ def _file_record(seq: int, data: bytes) -> tuple[Record, str]:
 async def open_vault(output: Output, *, values: bool) -> AsyncIterator[VaultSource]:
     """Ask for the whole ledger; the touch comes here. ``values``: those of the first going through."""
     from ownerctl.entry_pages import EntryPages
-    from ownerctl.ledger import require_unlocked
     from ownerctl.owner import owner
 
     async with owner(output) as asked:
-        size = int((await require_unlocked(asked)).get("entries", 0))
+        size = int((await asked.require_unlocked()).get("entries", 0))
         yield VaultSource(await EntryPages.read(asked, 0, size, values=values))
 
 

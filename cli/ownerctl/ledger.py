@@ -6,7 +6,7 @@ Values are sealed in that file; only the unlocked daemon shows them, after a tou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,28 +24,12 @@ if TYPE_CHECKING:
     from ownerctl.owner import Owner
     from ownerd.model.encoding import Json
 
-_OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
 _MAX_COUNT = 500  # rows for people; ledger export has them all
 
 
 @click.group()
 def ledger() -> None:
     """Read the ledger, and verify it without the daemon."""
-
-
-async def require_unlocked(owner: Owner) -> dict[str, Any]:
-    """The daemon's status. Raises `NotSetUp`, `StillLocked`."""
-    from ownerctl.errors import StillLocked
-    from ownerd.model.errors import NotSetUp
-
-    status = await owner.status()
-    if not status.get("set_up"):
-        raise NotSetUp("there is no vault yet")
-    if not status.get("unlocked"):
-        raise StillLocked(
-            "the vault is locked; entries are shown by the open vault alone", hint=_OFFLINE_HINT
-        )
-    return status
 
 
 def _show_log(entries: list[dict[str, Json]]) -> None:
@@ -91,7 +75,7 @@ def _log_online(count: int, output: Output) -> list[dict[str, Json]]:
     from ownerctl.owner import converse
 
     async def work(owner: Owner) -> list[dict[str, Json]]:
-        size = int((await require_unlocked(owner)).get("entries", 0))
+        size = int((await owner.require_unlocked()).get("entries", 0))
         start = max(0, size - count)
         pages = await owner.entries(start, size - start)
         return [entry async for entry in pages.entries()]
@@ -104,14 +88,10 @@ def _log_online(count: int, output: Output) -> list[dict[str, Json]]:
 @output_options
 def show(seq: int, output: Output) -> None:
     """Show one entry with its values, as far as they are not erased."""
-    from ownerctl.owner import converse, members
+    from ownerctl.owner import members, read
     from ownerd.model.errors import NotFound
 
-    async def work(owner: Owner) -> dict[str, Json]:
-        await require_unlocked(owner)
-        return await owner.sealed("Data", "Read", {"what": "entry", "seq": seq})
-
-    found = members(converse(output, work), "entries")
+    found = members(read(output, {"what": "entry", "seq": seq}, unlocked=True), "entries")
     if not found:
         raise NotFound("no such entry")
     (entry,) = found

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_OFFLINE_HINT = "run ownerctl unlock, or ownerctl ledger log --offline for kinds and times"
+
 
 class Owner:
     """One command's conversation. Made by `owner`."""
@@ -39,6 +41,20 @@ class Owner:
         (found,) = await self.client.owner_call("Agent", "Status")
         if not isinstance(found, dict):
             raise BadAnswer("the status is not a dictionary")
+        return found
+
+    async def require_unlocked(self) -> dict[str, Any]:
+        """`status`. Raises `NotSetUp`, `StillLocked`."""
+        from ownerctl.errors import StillLocked
+        from ownerd.model.errors import NotSetUp
+
+        found = await self.status()
+        if not found.get("set_up"):
+            raise NotSetUp("there is no vault yet")
+        if not found.get("unlocked"):
+            raise StillLocked(
+                "the vault is locked; entries are shown by the open vault alone", hint=_OFFLINE_HINT
+            )
         return found
 
     async def ask(self, interface: str, member: str, *texts: str) -> dict[str, Any]:
@@ -112,14 +128,23 @@ def converse(output: Output, work: Callable[[Owner], Awaitable[Result]]) -> Resu
     return asyncio.run(conversation())
 
 
-def read(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
-    """One sealed read on a fresh connection. Raises as `Owner.sealed`."""
-    return converse(output, lambda owner: owner.sealed("Data", "Read", message))
+def read(output: Output, message: Mapping[str, Json], *, unlocked: bool = False) -> dict[str, Json]:
+    """One sealed read on a fresh connection, with ``unlocked`` of an open vault alone. Raises as `Owner.sealed`."""
+    return _sealed(output, "Read", message, unlocked=unlocked)
 
 
-def change(output: Output, message: Mapping[str, Json]) -> dict[str, Json]:
-    """One sealed change on a fresh connection. Raises as `Owner.sealed`."""
-    return converse(output, lambda owner: owner.sealed("Data", "Change", message))
+def change(output: Output, message: Mapping[str, Json], *, unlocked: bool = False) -> dict[str, Json]:
+    """One sealed change; see `read`."""
+    return _sealed(output, "Change", message, unlocked=unlocked)
+
+
+def _sealed(output: Output, member: str, message: Mapping[str, Json], *, unlocked: bool) -> dict[str, Json]:
+    async def work(owner: Owner) -> dict[str, Json]:
+        if unlocked:
+            await owner.require_unlocked()
+        return await owner.sealed("Data", member, message)
+
+    return converse(output, work)
 
 
 def say_done(output: Output, answer: Mapping[str, Json], what: str) -> None:

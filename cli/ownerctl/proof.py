@@ -100,18 +100,14 @@ def nodes_of(file: LedgerFile) -> Nodes:
 def _opened(seq: int, labels: tuple[str, ...], output: Output) -> dict[str, OpeningValue]:
     """Ask the daemon for values and salts, with a touch."""
     from ownerctl.errors import BadAnswer
-    from ownerctl.ledger import require_unlocked
-    from ownerctl.owner import Owner, converse
+    from ownerctl.owner import read
     from ownerd.ledger.opening import OpeningValue
     from ownerd.model.encoding import parse_b64u
     from ownerd.model.errors import InvalidArgument
 
-    async def work(owner: Owner) -> dict[str, Json]:
-        await require_unlocked(owner)
-        return await owner.sealed("Data", "Read", {"what": "opening", "seq": seq, "names": list(labels)})
-
+    message: dict[str, Json] = {"what": "opening", "seq": seq, "names": list(labels)}
     try:
-        found = converse(output, work)["opened"]
+        found = read(output, message, unlocked=True)["opened"]
         return {label: OpeningValue(parse_b64u(one["salt"]), one["value"]) for label, one in found.items()}
     except (KeyError, TypeError, AttributeError, InvalidArgument) as error:
         raise BadAnswer("the answer has no openings") from error
