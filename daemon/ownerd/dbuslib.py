@@ -97,9 +97,10 @@ def _make_next_bus(parent: Any) -> Any:
 
 
 def _read_patiently(bus_module: Any) -> None:
-    """Let dbus-fast build its readers on patient sockets."""
-    build = bus_module.build_message_reader
-    bus_module.build_message_reader = lambda connected, *rest: build(_PatientSocket(connected), *rest)
+    """Let dbus-fast build its readers on patient sockets. A release without this inner name only reads less patiently."""
+    build = getattr(bus_module, "build_message_reader", None)
+    if build is not None:
+        bus_module.build_message_reader = lambda connected, *rest: build(_PatientSocket(connected), *rest)
 
 
 class _PatientSocket:
