@@ -5,7 +5,7 @@ Same manners as `ownerd.model.errors`: one short lowercase sentence, no value, n
 
 from __future__ import annotations
 
-from ownerd.model.errors import RequestError
+from ownerd.model.errors import Malformed, RequestError
 
 
 class CommandError(RequestError):
@@ -69,6 +69,16 @@ class FileTrouble(CommandError):
     """A file that the command names cannot be read or written."""
 
     hint = "check the name and its permissions"
+
+
+class NotALedger(Malformed):
+    """A file that was named as a ledger is something else. ``hint`` may be given, as of `CommandError`."""
+
+    hint = "the ledger is the file ownerd.db in ~/.local/share/ownerd; name a copy of it with --file"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.given_hint = hint
 
 
 class UsageTrouble(CommandError):

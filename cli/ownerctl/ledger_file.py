@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
+from ownerctl.errors import NotALedger
 from ownerd.model.errors import Malformed, StorageError
 
 APPLICATION_ID: Final = 0x6F776E64
@@ -24,6 +25,8 @@ _TABLES: Final = {
     "checkpoint": (("size", "INTEGER"), ("note", "BLOB")),
     "opening": (("seq", "INTEGER"), ("wrapped_key", "BLOB"), ("ciphertext", "BLOB")),
 }
+_SQLITE: Final = b"SQLite format 3\0"
+_BACKUP: Final = b"ownerd backup 1\n"
 _BUSY_SECONDS: Final = 5.0
 _CHUNK: Final = 1024
 # A damaged schema makes sqlite3 fail while it decodes SQLite's own error message.
@@ -118,17 +121,41 @@ def open_ledger(path: Path) -> LedgerFile:
         raise StorageError("there is no database file")
     try:
         return _open(path, "mode=ro")
+    except _AnotherProgram as error:
+        raise _stranger(path) from error
     except _FAULTS as error:
         # A write-ahead log needs a shared-memory file beside it. On a medium that cannot be written there is
         # none, and without a -wal there is no writer either: the main file is all there is.
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise Malformed("the file is not a database") from error
+            raise _stranger(path) from error
         if path.with_name(path.name + "-wal").exists():
             raise StorageError("the database cannot be opened") from error
     try:
         return _open(path, "mode=ro&immutable=1")
+    except _AnotherProgram as error:
+        raise _stranger(path) from error
     except _FAULTS as error:
         raise StorageError("the database cannot be opened") from error
+
+
+class _AnotherProgram(Exception):
+    """The database does not say that it is ours."""
+
+
+def _stranger(path: Path) -> NotALedger:
+    """What lies at ``path`` instead of a ledger, and what to do about it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_SQLITE))
+    except OSError:
+        return NotALedger("the file is no ledger of ownerd")
+    if not start.strip(b"\0"):
+        hint = "copy it again, together with its -wal file; or bring a backup back with ownerctl restore"
+        return NotALedger("the file is blank: nothing was written to it, or all of it is gone", hint=hint)
+    if start == _BACKUP:
+        return NotALedger("the file is a backup, which is sealed", hint="ownerctl restore brings it back")
+    what = "an SQLite database of another program" if start == _SQLITE else "no database at all"
+    return NotALedger(f"the file is {what}, and no ledger of ownerd")
 
 
 def _open(path: Path, options: str) -> LedgerFile:
@@ -148,11 +175,11 @@ def _open(path: Path, options: str) -> LedgerFile:
 
 
 def _require_ledger(connection: sqlite3.Connection) -> None:
-    """Raise `Malformed` unless the file says it is ours and has our tables, as real STRICT tables."""
+    """Raise `_AnotherProgram` or `Malformed` unless it says that it is ours and has our tables, real and STRICT."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
-        raise Malformed("the database is not one of ownerd")
+        raise _AnotherProgram
     if version != FORMAT:
         raise Malformed(f"the database is not of format {FORMAT}")
     for name, columns in _TABLES.items():

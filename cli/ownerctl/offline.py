@@ -133,6 +133,8 @@ def verify(
     if against is not None:
         kept += _notes_of(against, file)
     report = _verified(file, key, kept, erasures)
+    if against is not None:
+        report = _heard(report, file, against, alone=not heads)
     if output.json:
         render.emit_json({**report_json(report), "erasures": erasures.rows})
     else:
@@ -182,6 +184,35 @@ def _notes_of(against: str, file: Path) -> list[bytes]:
         with open_ledger(file) as mine:
             shared = other.newest_checkpoint(mine.count())
     return [newest[1]] if shared in (None, newest) else [shared[1], newest[1]]
+
+
+def _heard(report: Report, file: Path, against: str, *, alone: bool) -> Report:
+    """The same report, where the other copy names a key that this one does not know: it is asked what it makes of this one.
+
+    A rotation stands in entries that only the longer copy has. What it says counts only if it holds by itself. ``alone``:
+    no head was given beside it, so that `BadHead` is about the other copy.
+    """
+    from dataclasses import replace
+
+    from ownerctl.erasures import Erasures
+    from ownerctl.ledger_file import open_ledger
+    from ownerd.ledger.findings import Damage, Finding
+
+    with open_ledger(file) as found:
+        newest = found.newest_checkpoint()
+    if newest is None or Damage.BAD_HEAD not in {one.name for one in report.findings}:
+        return report
+    other = _verified(database(against), None, [newest[1]], Erasures())
+    if other.ok and other.entries > report.entries:
+        sentence = f"the other copy has {other.entries} entries, and a newer key of the log"
+        told = Finding(Damage.ROLLED_BACK, report.entries, other.entries - 1, sentence)
+    elif {one.name for one in other.findings} == {Damage.FORKED}:
+        sentence = "the other copy has another history, and a newer key of the log"
+        told = Finding(Damage.FORKED, 0, newest[0] - 1, sentence)
+    else:
+        return report
+    kept = (one for one in report.findings if not alone or one.name is not Damage.BAD_HEAD)
+    return replace(report, findings=(*kept, told))
 
 
 def _quickly(path: str | None, key: str | None, output: Output) -> int:

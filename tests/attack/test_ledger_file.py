@@ -13,7 +13,7 @@ from tests.rigs.ledgers import SCHEMA, Tables, TestToken, small_ledger, write_da
 from ownerctl.ledger_file import open_ledger
 from ownerd.ledger.findings import Damage
 from ownerd.ledger.verify import Report, verify_ledger
-from ownerd.model.errors import LedgerError, Malformed, OwnerdError, StorageError
+from ownerd.model.errors import Malformed, OwnerdError, StorageError
 from ownerd.model.names import Kind
 
 SMALL = small_ledger()
@@ -116,7 +116,7 @@ def test_there_nothing_is_assumed_with_a_writers_log_beside_it(path):
 
 def test_there_another_programs_file_is_refused_too(path):
     execute(path, "PRAGMA application_id = 7")
-    assert open_in_frozen_directory(path) == "Malformed"
+    assert open_in_frozen_directory(path) == "NotALedger"
 
 
 def test_there_a_broken_file_is_an_error_of_ours(path):
@@ -150,16 +150,23 @@ def test_another_schema_is_refused(path, damage):
         open_ledger(path)
 
 
-def test_other_files_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"not a database" * 100, "no database at all"),
+        (b"", "is blank"),
+        (bytes(8192), "is blank"),
+        (b"ownerd backup 1\n" + bytes(100), "is a backup"),
+    ],
+)
+def test_other_files_are_refused_and_named(tmp_path, data, sentence):
     other = tmp_path / "file"
     with pytest.raises(StorageError):
         open_ledger(other)
-    other.write_bytes(b"not a database" * 100)
-    with pytest.raises(Malformed):
+    other.write_bytes(data)
+    with pytest.raises(Malformed, match=sentence) as caught:
         open_ledger(other)
-    other.write_bytes(b"")
-    with pytest.raises(LedgerError):
-        open_ledger(other)
+    assert caught.value.given_hint or caught.value.hint
     with pytest.raises(StorageError):
         open_ledger(tmp_path)
 
@@ -242,7 +249,8 @@ def test_random_damage_to_the_file_is_named_or_harmless(good_file, tmp_path):
                 assert list(file.openings()) == [(seq, data) for seq, _, data in SMALL.tables.openings]
         for leftover in tmp_path.glob("ownerd.db-*"):
             leftover.unlink()
-    assert outcomes >= {"found", "harmless", "Malformed"}
+    assert outcomes >= {"found", "harmless"}
+    assert outcomes & {"Malformed", "NotALedger"}
 
 
 def test_an_empty_ledger_of_the_right_form(tmp_path):

@@ -91,8 +91,29 @@ def test_a_copy_from_before_a_rotation_is_an_older_one(desk: Desk, write: Write)
     )
     paths = write("day", day.tables), write("before", before)
     assert names(desk, *paths, 0) == []
-    # The other way round: this copy does not know the key that signed, so it cannot judge it, and says so.
-    assert [name for name, *_ in names(desk, *reversed(paths))] == ["BadHead"]
+    # The other way round: this copy does not know the key that signed, and the other one says what became of it.
+    last = len(day.tables.entries) - 1
+    assert names(desk, *reversed(paths)) == [("RolledBack", 8, last)]
+
+
+def test_a_fork_with_a_newer_key_is_told_by_the_copy_that_has_the_key(desk: Desk, write: Write) -> None:
+    here, there = gone_on("a"), gone_on()
+    there.rotate("second", by=SECOND)
+    there.append(Kind.REQUEST, {"provider": "b"})
+    paths = write("here", here.tables), write("there", there.tables)
+    for one in (paths, paths[::-1]):
+        assert [name for name, *_ in names(desk, *one)] == ["Forked"]
+
+
+def test_a_copy_with_a_newer_key_is_believed_only_where_it_holds(desk: Desk, write: Write) -> None:
+    before = write("before", small_ledger().tables)
+    later = gone_on()
+    later.rotate("second", by=SECOND)
+    later.append(Kind.REQUEST, {"provider": "b"})
+    assert [name for name, *_ in names(desk, before, write("later", later.tables))] == ["RolledBack"]
+    seq, leaf = later.tables.entries[2]
+    later.tables.entries[2] = (seq, leaf[:-1] + b" ")
+    assert [name for name, *_ in names(desk, before, write("bad", later.tables))] == ["BadHead"]
 
 
 def test_what_is_no_copy_at_all_is_said(desk: Desk, write: Write, tmp_path: Path) -> None:
