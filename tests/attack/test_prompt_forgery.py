@@ -111,6 +111,14 @@ def test_every_page_must_be_accepted(pinentry_program: MakePinentry) -> None:
         assert program.commands().count("CONFIRM") == page + 1
 
 
+def test_no_name_turns_the_text_into_html(pinentry_program: MakePinentry) -> None:
+    """Qt shows a text as HTML when its first line looks like it: line ends go, and white text hides."""
+    program = pinentry_program()
+    assert confirm(program, "<font color=white> asks for your data.\nThey would get: <b>all</b>") is True
+    (shown,) = [line for line in program.commands() if line.startswith("SETDESC")]
+    assert shown.startswith("SETDESC [page 1 of 1]%0A<font")
+
+
 @pytest.mark.parametrize("command", ["SETDESC", "SETOK", "SETCANCEL", "SETTIMEOUT", "SETTITLE", "OPTION"])
 def test_a_question_that_was_not_taken_is_not_asked(pinentry_program: MakePinentry, command: str) -> None:
     program = pinentry_program({command: ["ERR 83886254 no"]})

@@ -32,7 +32,7 @@ from ownerd.model.errors import (
 from ownerd.model.plain import is_plain
 from ownerd.model.secret import Secret
 from ownerd.prompt import assuan, programs
-from ownerd.prompt.pages import split_pages
+from ownerd.prompt.pages import keep_plain, split_pages
 from ownerd.prompt.terminal import BorrowedTerminal, is_usable, pinentry_options
 
 MIN_TYPED_BYTES: Final = 4
@@ -91,7 +91,7 @@ class Pinentry:
         """
         _require_plain(description)
         async with self._conversation(terminal, timeout_seconds) as client:
-            await client.require("SETDESC", description)
+            await client.require("SETDESC", keep_plain(description))
             await client.require("SETPROMPT", f"{asks}:")
             reply = await self._ask(client, "GETPIN", timeout_seconds)
         if reply.error in _SAID_NO:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ownerd.model.errors import InvalidArgument
 from ownerd.prompt.assuan import format_command, format_escaped, room_for
-from ownerd.prompt.pages import MAX_PAGES, split_pages
+from ownerd.prompt.pages import MAX_PAGES, keep_plain, split_pages
 
 ROOM = room_for("SETDESC")
 
@@ -37,6 +37,17 @@ def test_pages_end_at_line_ends_where_they_can() -> None:
     first, second = split_pages("\n".join(f"line {n:04}" for n in range(150)), ROOM)[:2]
     assert first.endswith("\n")
     assert second.split("\n")[1].startswith("line ")
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>x</b> asks\nb", "\n  <font color=white>\nb", "a &lt; b\nc", "<!-- a\nb", "<U+202E>\nb"]
+)
+def test_what_qt_may_take_for_html_begins_with_a_line_of_ours(text: str) -> None:
+    assert split_pages(text, ROOM) == [f"[page 1 of 1]\n{text}"]
+    assert keep_plain(text) == f"[page 1 of 1]\n{text}"
+    long = text + "x" * ROOM
+    assert [page.split("\n")[0] for page in split_pages(long, ROOM)] == ["[page 1 of 2]", "[page 2 of 2]"]
+    assert keep_plain("a\n<b>") == "a\n<b>", "it looks at the first line alone"
 
 
 def test_too_many_pages_are_refused() -> None:
