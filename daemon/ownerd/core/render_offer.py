@@ -19,6 +19,7 @@ _TRUST: Final = {
     "pinned": "the same as before, by a key you accepted",
     "claimed": "NOT PROVEN: anybody can claim this name",
 }
+_ATTESTED: Final = "identity vouched for by an attester that you trust"
 _WITHIN: Final = "Their terms are within yours."
 _THEIRS: Final = "You have no terms of your own for this."
 _FORM: Final = {
@@ -29,6 +30,11 @@ _FORM: Final = {
 }
 
 
+def _proof(provider: dict[str, Json]) -> str:
+    attested = provider["trust"] == "verified" and provider["client_id"].startswith("verifier_attestation:")
+    return _ATTESTED if attested else _TRUST[provider["trust"]]
+
+
 def _asker(statement: dict[str, Json], does: str) -> list[str]:
     """Who asks for what, how sure that is, and what is odd about it."""
     provider = statement["provider"]
@@ -36,7 +42,7 @@ def _asker(statement: dict[str, Json], does: str) -> list[str]:
     lines = [
         f"{name} {does}",
         "",
-        f"Who asks: {name} ({_TRUST[provider['trust']]})",
+        f"Who asks: {name} ({_proof(provider)})",
         app(statement),
     ]
     if provider["response_host"] not in (None, provider["name"]):

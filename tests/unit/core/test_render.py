@@ -112,6 +112,12 @@ def test_nothing_to_give_is_said_and_no_terms_are_accepted():
     ]
 
 
+def test_who_vouches_for_a_name_is_told_apart():
+    provider = statement()["provider"] | {"client_id": "verifier_attestation:Buch & Co", "name": "Buch & Co"}
+    text = render(statement(provider=provider))
+    assert "Who asks: Buch & Co (identity vouched for by an attester that you trust)" in text
+
+
 def test_an_unproven_name_is_called_unproven():
     provider = statement()["provider"] | {"trust": "claimed", "new_anchor": False}
     text = render(statement(provider=provider))
