@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
     epilog=examples(
         "ownerctl ledger export --format json --out ledger.json",
         "ownerctl ledger export --format consent --provider shop.example --out consent.jsonld",
+        "ownerctl ledger export --format ts10 --seal --out log.jwe",
         "ownerctl ledger export --format csv --offline",
     )
 )
@@ -44,6 +45,9 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write this file, for you alone to read."
 )
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
+@click.option(
+    "--seal", is_flag=True, help="With ts10: as a JWE, under a password that is made and shown once."
+)
 @click.option("--offline", is_flag=True, help="From the database, without daemon, touch and values.")
 @click.option("--file", "path", type=click.Path(), help="Read this database with --offline.")
 @output_options
@@ -55,6 +59,7 @@ def export(
     provider: str | None,
     out: Path | None,
     force: bool,
+    seal: bool,
     offline: bool,
     path: str | None,
     output: Output,
@@ -75,28 +80,39 @@ def export(
         raise UsageTrouble("the file alone does not know the providers")
     if force and out is None:
         raise UsageTrouble("--force needs --out")
+    if seal and form != "ts10":
+        raise UsageTrouble("--seal is for ts10")
     if out is not None and not force:
         require_absent(out)
     period = day_begins(since), day_begins(until, days=1)
     if all(period) and period[0] >= period[1]:
         raise UsageTrouble("the period ends before it begins")
     opened = open_file(database(path)) if offline else open_vault(output, values=form not in _NEEDS_LATER)
-    work = _write(form, opened, lambda: Wanted(*period, provider or ""), out, force=force)
-    count = asyncio.run(work)
+    password = _password(seal)
+    sink = _sealed_sink(out, password, force=force) if seal else _sink(out, force=force)
+    count = asyncio.run(_write(form, opened, lambda: Wanted(*period, provider or ""), sink))
     if out is not None:
         if output.json:
-            render.emit_json({"entries": count})
-        else:
-            render.emit_line(f"wrote {count} entries")
+            render.emit_json({"entries": count, **({"password": password} if seal else {})})
+            return
+        render.emit_line(f"wrote {count} entries")
+    if seal:
+        render.note(f"password: {password}\n  it is kept nowhere; whoever has it and the file reads the log")
+
+
+def _password(seal: bool) -> str:  # noqa: FBT001
+    if not seal:
+        return ""
+    from ownerctl.export_seal import make_password
+
+    return make_password()
 
 
 async def _write(
     form: str,
     opened: AbstractAsyncContextManager[VaultSource | FileSource],
     wanted: Callable[[], Wanted],
-    out: Path | None,
-    *,
-    force: bool,
+    sink: AbstractContextManager[Callable[[str], None]],
 ) -> int:
     """Write the export; returns how many entries are in it."""
     from ownerctl.export_record import Later
@@ -108,7 +124,7 @@ async def _write(
             async for record in source.records(values=False):
                 later.add(record)
         document, choice = _document(form, source, later), wanted()
-        with _sink(out, force=force) as write:
+        with sink as write:
             write(document.begin())
             async for record in source.records(values=source.values):
                 if not choice.takes(record):
@@ -166,3 +182,14 @@ def _sink(out: Path | None, *, force: bool) -> Iterator[Callable[[str], None]]:
             file.write(piece.encode("utf-8"))
 
         yield write
+
+
+@contextmanager
+def _sealed_sink(out: Path | None, password: str, *, force: bool) -> Iterator[Callable[[str], None]]:
+    """Where a sealed text goes, once all of it is there."""
+    from ownerctl.export_seal import seal_text
+
+    with _sink(out, force=force) as write:
+        pieces: list[str] = []
+        yield pieces.append
+        write(seal_text("".join(pieces), password) + "\n")

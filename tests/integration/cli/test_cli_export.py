@@ -9,8 +9,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
 from tests.rigs.cli import TIME, Desk
 from tests.rigs.ledgers import bad_day_ledger, write_database
+
+from ownerd.model.encoding import parse_b64u
 
 LOG = "0" * 32
 
@@ -160,6 +165,25 @@ def test_a_terminal_gets_nothing_that_it_would_obey(paged: Desk) -> None:
     assert terminal.wait() == 0
     assert "\\u001b[2J" in terminal.shown
     assert "\x1b[2J" not in terminal.shown
+
+
+def test_ts10_is_sealed_under_a_password_that_is_shown_once(offline_desk: Desk) -> None:
+    command = ("ledger", "export", "--format", "ts10", "--offline")
+    clear = offline_desk.run(*command).out
+    out = offline_desk.home / "log.jwe"
+    ran = offline_desk.run(*command, "--seal", "--out", str(out), "--json")
+    password = ran.json["password"]
+    assert (ran.code, len(password), out.stat().st_mode & 0o777) == (0, 26, 0o600)
+    header = json.loads(parse_b64u(out.read_text().split(".")[0]))
+    assert (header["alg"], header["enc"]) == ("PBES2-HS256+A128KW", "A128GCM")
+    algorithms = [header["alg"], header["enc"]]
+    opened = jwe.decrypt_compact(out.read_text().strip(), OctKey.import_key(password), algorithms=algorithms)
+    assert opened.plaintext == clear.encode()
+    with pytest.raises(JoseError):
+        jwe.decrypt_compact(out.read_text().strip(), OctKey.import_key("x" * 26), algorithms=algorithms)
+    ran = offline_desk.run(*command, "--seal")
+    assert (ran.code, ran.out.count("."), "password: " in ran.err) == (0, 4, True)
+    assert password not in ran.err
 
 
 def test_offline_needs_no_daemon_and_has_no_values(offline_desk: Desk) -> None:
