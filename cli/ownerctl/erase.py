@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 40
 _ERASING = """values, names and terms of these entries are destroyed in the database, for good
   that there was an entry, when and with whose touch stays, and every proof of it
-  backups, other copies of the file and snapshots of the disk keep what they have, and so do providers"""
+  backups, other copies of the file and snapshots of the disk keep what they have, and so do providers
+  after the touch the table is written anew, so that nothing stays on its pages: some seconds in a long ledger"""
 
 
 def parse_day(text: str) -> str:

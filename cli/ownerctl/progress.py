@@ -41,6 +41,8 @@ def describe(state: str, details: Details, elapsed_seconds: float = 0.0) -> str:
     limit = details.get("timeout_seconds")
     if isinstance(limit, int | float) and limit > 0:
         return f"{sentence}, {max(0, round(limit - elapsed_seconds))} s left"
+    if state == Progress.RECORDING and elapsed_seconds >= 1:
+        return f"{sentence}, {int(elapsed_seconds)} s so far"  # an erasure writes a whole table anew
     return sentence
 
 

@@ -116,6 +116,8 @@ def test_details_show_nesting_on_lines_of_their_own(capsys: pytest.CaptureFixtur
             0.0,
             "waiting for a terminal to ask on, run ownerctl approve 3 in one",
         ),
+        ("recording", {}, 0.5, "recording"),
+        ("recording", {}, 4.7, "recording, 4 s so far"),
         ("waiting-for-godot", {}, 0.0, "waiting (waiting-for-godot)"),
     ],
 )
