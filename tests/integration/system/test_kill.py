@@ -229,5 +229,6 @@ def test_whenever_it_is_killed_all_is_recorded_and_opens(
     # Each run may have killed what was recorded and not yet released, of three apps at most; no more than that.
     assert recorded <= len(runs.released) + RUNS * 3 + 1
     if only is None:
-        assert set(STEPS.values()) <= runs.hit, "each numbered step was killed at"
+        # The caller is looked up while the handle is on its way to it: either may come first, each time.
+        assert set(STEPS.values()) - runs.hit <= {STEPS[1]}, "each numbered step was killed at"
         assert len(runs.released) > RUNS // 5, "hardly anything was released: nothing was tried"
