@@ -150,9 +150,8 @@ def test_spans_are_measured_by_the_clock_that_nobody_sets(provider_rig: Provider
     async def story() -> None:
         rig = await make(provider_rig)
         rig.clock.wrong_ms = -YEAR_MS
-        before = rig.agent.idle_seconds
         rig.clock.time += 2 * MINUTE_MS
-        assert rig.agent.idle_seconds >= before + 120
+        assert 120 <= rig.agent.idle_seconds < 180
         for _ in range(PER_MINUTE + 1):
             with pytest.raises(NotAllowed):
                 await rig.agent.present(APP, provider_rig.signed(aud="https://wallet.example"), rig.job())
