@@ -12,14 +12,14 @@ from demo import provider_kit as kit
 
 from bench.measure import Row, Scale, medians, timed
 from bench.rig import RESPONSE_URI
-from ownerd.core.negotiation import negotiate
-from ownerd.core.policy_text import parse_policy
 from ownerd.credential.request_object import read_request
 from ownerd.model.claim import LABELS, Claim
 from ownerd.model.offer import KnownAsker
 from ownerd.model.policy import Policy
 from ownerd.model.request import Provider, Trust
 from ownerd.model.terms import AskedTerms, Terms
+from ownerd.negotiation.negotiate import negotiate
+from ownerd.negotiation.policy_text import parse_policy
 
 CLAIMS: Final = 50
 RULES: Final = 200

@@ -79,7 +79,7 @@ def test_where_its_answers_went_nobody_asks_without_a_signature(
         await rig.agent.present(APP, signed(provider_rig, provider_ca), rig.job())
         for host in (ANSWERS_AT, "books.example", "www.books.example", f"a.{ANSWERS_AT}"):
             await assert_refused_with_an_alarm(rig, unsigned(provider_rig, host))
-        for host in ("notbooks.example", "books.example.evil.test"):
+        for host in ("nobooks.example", "books.example.evil.test"):
             await rig.agent.present(APP, unsigned(provider_rig, host), rig.job())
             assert "NOT PROVEN" in rig.owner.shown[-1]
 

@@ -252,10 +252,10 @@ def test_a_caller_that_leaves_while_the_bus_is_asked_is_unknown(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its descriptor is closed by then, and the number may be another's already."""
-    theirs, anothers = os.pidfd_open(os.getpid()), os.pidfd_open(os.getpid())
+    theirs, foreign = os.pidfd_open(os.getpid()), os.pidfd_open(os.getpid())
     daemon = BusDaemon([theirs], ProcessFD=Variant("h", 0))
     daemon.ready.clear()
-    monkeypatch.setattr(Credentials, "close", lambda found: os.dup2(anothers, found.pid_fd))
+    monkeypatch.setattr(Credentials, "close", lambda found: os.dup2(foreign, found.pid_fd))
 
     async def run() -> Caller:
         callers = Callers(daemon, own_uid=1000, proc=proc)  # type: ignore[arg-type]
@@ -267,7 +267,7 @@ def test_a_caller_that_leaves_while_the_bus_is_asked_is_unknown(
 
     assert asyncio.run(run()) == Caller(":1.7", None, *UNKNOWN)
     os.close(theirs)
-    os.close(anothers)
+    os.close(foreign)
 
 
 def test_a_question_that_failed_is_asked_again(proc: Path) -> None:

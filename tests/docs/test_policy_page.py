@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from ownerd.core.policy_rules import _KEYS as RULE_KEYS
-from ownerd.core.policy_text import MAX_LINE_CHARS, MAX_RULES, parse_policy
 from ownerd.model.claim import DERIVED_LABELS
 from ownerd.model.policy import Action, Substitute
 from ownerd.model.terms import PURPOSES
+from ownerd.negotiation.policy_rules import _KEYS as RULE_KEYS
+from ownerd.negotiation.policy_text import MAX_LINE_CHARS, MAX_RULES, parse_policy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "POLICY.md").read_text()
 

@@ -3,13 +3,13 @@
 from datetime import date
 from functools import cache
 
-from ownerd.core.negotiation import negotiate
-from ownerd.core.policy_text import parse_policy
 from ownerd.model.claim import Claim
 from ownerd.model.offer import KnownAsker
 from ownerd.model.query import ClaimQuery, CredentialQuery, Query
 from ownerd.model.request import Provider, RecipientKey, Request, Trust
 from ownerd.model.terms import AskedTerms, Terms
+from ownerd.negotiation.negotiate import negotiate
+from ownerd.negotiation.policy_text import parse_policy
 
 TODAY = date(2026, 11, 23)
 SHOP = Provider(Trust.VERIFIED, "x509_san_dns:shop.example", "shop.example", "key", "anchor")

@@ -15,8 +15,8 @@ from tests.rigs.negotiating import (
     request,
 )
 
-from ownerd.core.negotiation import negotiate
 from ownerd.model.query import CredentialSet
+from ownerd.negotiation.negotiate import negotiate
 
 
 def sets_of(*options, required=True):

@@ -16,7 +16,6 @@ from ownerd.core.desk import Act
 from ownerd.core.grants import GrantPlan, make_grant_plan, signed_grant
 from ownerd.core.holder import Holder, changes, find_opening, holder_for, remember
 from ownerd.core.known import provider_value
-from ownerd.core.negotiation import negotiate, negotiate_blind
 from ownerd.core.plan import (
     Plan,
     accepted_hashes,
@@ -39,6 +38,7 @@ from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import Offer
 from ownerd.model.policy import GrantLimits
 from ownerd.model.request import Request
+from ownerd.negotiation.negotiate import negotiate, negotiate_blind
 
 
 @dataclass(frozen=True, slots=True)

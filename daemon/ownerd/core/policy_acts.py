@@ -7,9 +7,6 @@ from typing import Final
 
 from ownerd.core import admission
 from ownerd.core.desk import Act
-from ownerd.core.explain import explain, explain_terms
-from ownerd.core.negotiation import negotiate
-from ownerd.core.policy_text import parse_policy
 from ownerd.core.session import Session
 from ownerd.core.statement import Statement, policy_statement, statement_values
 from ownerd.core.vault import Vault
@@ -18,6 +15,9 @@ from ownerd.model.errors import InvalidArgument
 from ownerd.model.names import Kind, Progress
 from ownerd.model.offer import KnownAsker
 from ownerd.model.request import Trust
+from ownerd.negotiation.explain import explain, explain_terms
+from ownerd.negotiation.negotiate import negotiate
+from ownerd.negotiation.policy_text import parse_policy
 
 _NEW: Final = "new"  # stands for the alias that a new provider would get; no value is shown
 

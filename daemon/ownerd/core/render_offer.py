@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ownerd.core.own_terms import kept_words, narrowing_words
 from ownerd.core.render_parts import MAX_NAME, MAX_VALUE, app, names, text
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 from ownerd.model.terms import PURPOSES, Terms
+from ownerd.negotiation.own_terms import kept_words, narrowing_words
 
 _TRUST: Final = {
     "verified": "identity proven by a certificate",

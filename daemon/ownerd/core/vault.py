@@ -20,7 +20,6 @@ from ownerd.core.grant_record import Grant
 from ownerd.core.keys_record import LOG_KEYS, keys_record, parse_keys_record
 from ownerd.core.keyslot import Approver, Enrolled, Keyslot
 from ownerd.core.known import KnownProvider, Pin
-from ownerd.core.policy_text import parse_policy
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.recovery_code import RecoverySlot
@@ -30,6 +29,7 @@ from ownerd.model.errors import InvalidArgument, VaultDamaged
 from ownerd.model.policy import Policy
 from ownerd.model.request import Trust
 from ownerd.model.secret import Secret
+from ownerd.negotiation.policy_text import parse_policy
 
 CLAIM: Final = "claim"
 POLICY: Final = "policy"

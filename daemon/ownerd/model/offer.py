@@ -1,4 +1,4 @@
-"""An offer: what negotiation makes of a request. Only `ownerd.core.negotiation` makes one."""
+"""An offer: what negotiation makes of a request. Only `ownerd.negotiation.negotiate` makes one."""
 
 from __future__ import annotations
 

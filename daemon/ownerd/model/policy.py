@@ -1,4 +1,4 @@
-"""The owner's policy as values: what `ownerd.core.policy` reads from the owner's text, and what it decides.
+"""The owner's policy as values: what `ownerd.negotiation.policy` reads from the owner's text, and what it decides.
 
 A policy is sealed in the vault and changes by a touch only. Rules are tried in the order of the text; the first
 that matches decides; a claim that no rule matches is `Action.ASK` without a rule: shown and touched for, and no more

@@ -2,7 +2,7 @@
 
 Purposes are terms of the W3C Data Privacy Vocabulary (DPV 2), written ``dpv:NAME``; `PURPOSES` has their plain
 words and is the whole of what is understood. Providers send terms in OpenID4VP ``transaction_data`` of type
-`TERMS_TYPE` (`ownerd.credential.transaction_data`); owners write theirs in their policy (`ownerd.core.policy`).
+`TERMS_TYPE` (`ownerd.credential.transaction_data`); owners write theirs in their policy (`ownerd.negotiation.policy`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz.target import Target
 
-from ownerd.core.policy_text import parse_policy
+from ownerd.negotiation.policy_text import parse_policy
 
 
 def run(data: bytes) -> None:

@@ -15,7 +15,6 @@ from datetime import date
 from enum import Enum
 from typing import Final
 
-from ownerd.core.policy import Prepared, narrowest
 from ownerd.model.claim import DERIVED_LABELS, LABELS, Claim
 from ownerd.model.derived import derive
 from ownerd.model.encoding import Json
@@ -24,6 +23,7 @@ from ownerd.model.offer import Form, KnownAsker, OfferedClaim
 from ownerd.model.policy import Action, Decision, GrantLimits, MailAlias, Policy, Substitute
 from ownerd.model.query import ClaimQuery, PathElement
 from ownerd.model.request import Provider, Trust
+from ownerd.negotiation.policy import Prepared, narrowest
 
 MADE_VERSION: Final = 0  # of values that are not from the vault: older than every version there
 MADE_SOURCE: Final = "policy"

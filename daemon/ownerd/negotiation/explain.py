@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ownerd.core.own_terms import narrowing_words
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 from ownerd.model.offer import Form, Offer, OfferedClaim
 from ownerd.model.policy import Action, Decision
+from ownerd.negotiation.own_terms import narrowing_words
 
 _FORMS: Final = {
     Form.RAW: "goes as it is",

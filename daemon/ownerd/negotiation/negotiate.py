@@ -1,7 +1,7 @@
 """Negotiation: request, catalogue and policy in, offer out. Pure (DESIGN section 4, step 4).
 
-`core.answering` says what becomes of each asked claim, `core.selection` chooses the least that satisfies,
-`core.own_terms` answers the terms, `core.over_asking` points out what is more than usual. Partial answers are the
+`negotiation.answering` says what becomes of each asked claim, `negotiation.selection` chooses the least that satisfies,
+`negotiation.own_terms` answers the terms, `negotiation.over_asking` points out what is more than usual. Partial answers are the
 owner's right (docs/decisions/0007): what is not there, or held back, or refused is listed, and the rest goes.
 """
 
@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
-from ownerd.core.answering import MADE_VERSION, Answers, Fate, Outcome, ask_key
-from ownerd.core.over_asking import over_asking_notes
-from ownerd.core.own_terms import answer_terms, request_purposes
-from ownerd.core.policy import applicable, narrowest
-from ownerd.core.selection import Answered, Choice, select_least
 from ownerd.model.claim import LABELS, Claim
 from ownerd.model.offer import KnownAsker, Offer, OfferedClaim, OfferedCredential, TermsAnswer
 from ownerd.model.policy import Decision, GrantLimits, Policy
 from ownerd.model.query import ClaimQuery
 from ownerd.model.request import Request, Trust
+from ownerd.negotiation.answering import MADE_VERSION, Answers, Fate, Outcome, ask_key
+from ownerd.negotiation.over_asking import over_asking_notes
+from ownerd.negotiation.own_terms import answer_terms, request_purposes
+from ownerd.negotiation.policy import applicable, narrowest
+from ownerd.negotiation.selection import Answered, Choice, select_least
 
 _NO_POLICY: Final = Policy()
 _NEW_ASKER: Final = KnownAsker()

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.negotiating import CLAIMED, DELIVERY, MARKETING, PINNED, SHOP, policy
 
-from ownerd.core.policy import applicable, narrowest
 from ownerd.model.policy import Action, GrantLimits, Policy, Rule
 from ownerd.model.request import Provider, Trust
+from ownerd.negotiation.policy import applicable, narrowest
 
 GRANT = 'do = "grant"\ndays = 30\ncount = 9\nper_hour = 3\n'
 

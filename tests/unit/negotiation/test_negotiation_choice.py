@@ -17,13 +17,13 @@ from tests.rigs.negotiating import (
 )
 from tests.rigs.negotiation_cases import negotiated, sets_of, situations
 
-from ownerd.core.negotiation import negotiate
-from ownerd.core.sensitivity import COSTS, cost
 from ownerd.model.errors import NotSupported
 from ownerd.model.offer import Form
 from ownerd.model.policy import Action
 from ownerd.model.query import ClaimQuery, CredentialQuery
 from ownerd.model.request import Trust
+from ownerd.negotiation.negotiate import negotiate
+from ownerd.negotiation.sensitivity import COSTS, cost
 
 
 def chosen(*credentials, sets=(), **more):

@@ -1,4 +1,4 @@
-"""One ``[[rule]]`` of a policy text, read strictly (`ownerd.core.policy_text` has the whole format).
+"""One ``[[rule]]`` of a policy text, read strictly (`ownerd.negotiation.policy_text` has the whole format).
 
 A rule that could not do what it says is refused: a grant that names no provider or no claims (there is no "allow
 all"), an alias for something that is no mail address, a stand-in for itself.

@@ -25,14 +25,6 @@ import re
 import tomllib
 from typing import Final
 
-from ownerd.core.policy_rules import (
-    Members,
-    parse_rule,
-    require_members,
-    require_purpose,
-    require_text,
-    require_texts,
-)
 from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.shown_text import is_shown_text
 from ownerd.credential.transaction_data import (
@@ -46,6 +38,14 @@ from ownerd.model.errors import InvalidArgument
 from ownerd.model.plain import is_plain
 from ownerd.model.policy import MailAlias, Policy, Substitute
 from ownerd.model.terms import PURPOSES, Terms
+from ownerd.negotiation.policy_rules import (
+    Members,
+    parse_rule,
+    require_members,
+    require_purpose,
+    require_text,
+    require_texts,
+)
 
 VERSION: Final = 1
 MAX_TEXT_BYTES: Final = 64 * 1024

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ownerd.core.policy_text import MAX_RULES, MAX_TEXT_BYTES, parse_policy
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.policy import Action, GrantLimits, MailAlias, Policy, Rule, Substitute
 from ownerd.model.request import Trust
 from ownerd.model.terms import Terms
+from ownerd.negotiation.policy_text import MAX_RULES, MAX_TEXT_BYTES, parse_policy
 
 WHOLE = """\
 version = 1

@@ -22,11 +22,11 @@ from tests.rigs.negotiating import (
     terms,
 )
 
-from ownerd.core.answering import alias_address
-from ownerd.core.negotiation import negotiate
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.offer import Form, KnownAsker, OfferedClaim, OfferedCredential
 from ownerd.model.policy import Action, GrantLimits, MailAlias, Policy, Rule, Substitute
+from ownerd.negotiation.answering import alias_address
+from ownerd.negotiation.negotiate import negotiate
 
 ALIAS = (
     '[alias]\nmailbox = "me@example.org"\n[[rule]]\nclaims = ["email"]\ndo = "substitute"\nwith = "alias"\n'

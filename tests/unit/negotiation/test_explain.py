@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from tests.rigs.negotiating import CLAIMED, DELIVERY, VALUES, offer, terms
 from tests.rigs.negotiation_cases import negotiated, situations
 
-from ownerd.core.explain import explain, explain_terms
+from ownerd.negotiation.explain import explain, explain_terms
 
 RULES = """
 [alias]

@@ -1,7 +1,7 @@
 """The least that satisfies a query: which credentials go, and by which claim set each (docs/decisions/0015).
 
 OpenID4VP 1.0 section 6.4: every required credential set by one of its options, every credential by one of its claim
-sets. Whole answers are compared by: how many asked claims would be lacking; what they cost (`core.sensitivity`), a
+sets. Whole answers are compared by: how many asked claims would be lacking; what they cost (`negotiation.sensitivity`), a
 claim that goes twice counted once; how many are stand-ins; the provider's order. The search is exact. It goes through
 the provider's order and cuts off what is no better already; a query that takes more than `MAX_STEPS` is refused.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from ownerd.core.answering import AskKey, Fate, Outcome, ask_key
-from ownerd.core.sensitivity import cost
 from ownerd.model.errors import NotSupported
 from ownerd.model.query import ClaimQuery, CredentialQuery, Query
+from ownerd.negotiation.answering import AskKey, Fate, Outcome, ask_key
+from ownerd.negotiation.sensitivity import cost
 
 MAX_STEPS: Final = 20_000
 

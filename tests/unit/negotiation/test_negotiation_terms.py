@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rigs.negotiating import DELIVERY, MARKETING, credential, offer, policy, request, terms
 
-from ownerd.core.own_terms import answer_terms, kept_words, narrowing_words, own_terms
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.policy import Policy
 from ownerd.model.terms import PURPOSES, Terms
+from ownerd.negotiation.own_terms import answer_terms, kept_words, narrowing_words, own_terms
 
 ROSTER = "https://roster.example/1"
 RULES = f"""
