@@ -28,7 +28,7 @@ from ownerd.ledger.signatures import Check, Settle, holds
 if TYPE_CHECKING:
     from ownerd.ledger.verify import Report
 
-SMALL: Final = 2000  # entries; below, starting processes costs more than they save
+SMALL: Final = 300  # entries; below, starting processes costs more than they save
 _BATCH: Final = 256  # checks: some 40 ms of work
 _AHEAD: Final = 3  # batches under way per core
 _MAX_WALKS: Final = 4
