@@ -6,7 +6,7 @@ grant that a touch made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import rfc8785
 
@@ -245,7 +245,11 @@ def _plan(
     except (NotAllowed, NotSupported):
         # It could be answered, and not with what is here: that is for the owner alone to see.
         return make_plan(nothing_of(blind), holder, situation, session.clock.now_ms(), session.rng)
-    limits = _limits(case, vault, holder, offer, narrowing)
+    try:
+        limits = _limits(case, vault, holder, offer, narrowing)
+    except NotAllowed as error:
+        # The owner wanted it here and now, and so is the one to hear why not; what was asked stays as it is.
+        limits, offer = None, replace(offer, notes=(*offer.notes, str(error)))
     if limits is not None:
         since_ms = session.require_journal().now_ms()  # as its entry: the verifier judges it from there
         return make_grant_plan(offer, holder, limits, situation, since_ms, session.rng)
