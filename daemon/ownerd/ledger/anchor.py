@@ -100,7 +100,7 @@ def claimed_sizes(notes: Iterable[bytes]) -> set[int]:
         try:
             sizes.add(parse_checkpoint(parse_note(note).text).size)
         except LedgerError:
-            continue  # named by `judge`
+            continue  # named when its turn comes
     return sizes
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ownerd.ledger.anchor import claimed_sizes
 from ownerd.ledger.entry import origin
 from ownerd.ledger.facts import MAY_BE_UNSIGNED
 from ownerd.ledger.findings import Damage, Finding, Findings
@@ -115,7 +116,7 @@ class _Verification:
         self._unknown: list[int] = []  # first and last entry of checkpoints in a row by another key
         self._heads = list(heads)
         self._roots: dict[int, bytes | None] = {0: EMPTY_ROOT}
-        self._wanted = _head_sizes(self._heads)
+        self._wanted = claimed_sizes(self._heads)
         self._count = 0
         self._signed = 0
         self._unsigned: int | None = None  # first entry without a checkpoint since the vault was last opened
@@ -318,14 +319,3 @@ class _Verification:
         elif self._roots.get(head.size) not in (None, head.root) or not self._keys.fits(key, head.size):
             sentence = f"a head kept elsewhere signed another history of {head.size} entries"
             self._findings.add(Damage.FORKED, 0, sentence, last=head.size - 1)
-
-
-def _head_sizes(heads: Iterable[bytes]) -> set[int]:
-    """Sizes that heads claim, so that the roots there are kept on the way. Verified afterwards."""
-    sizes = set()
-    for note in heads:
-        try:
-            sizes.add(parse_checkpoint(parse_note(note).text).size)
-        except LedgerError:
-            continue  # named when its turn comes
-    return sizes
