@@ -80,8 +80,10 @@ class Spy(threading.Thread):
                 self.seen += data[0]
                 for _, _, passed in data[1]:
                     for descriptor in array.array("i", passed):
-                        self.descriptors += 1
-                        self.seen += os.pread(descriptor, 1 << 16, 0)
+                        # dbus 1.16 hands out who a connection's process is; nothing lies behind that.
+                        if "pidfd" not in os.readlink(f"/proc/self/fd/{descriptor}"):
+                            self.descriptors += 1
+                            self.seen += os.pread(descriptor, 1 << 16, 0)
                         os.close(descriptor)
 
     def wait_for(self, needle: bytes) -> None:

@@ -15,7 +15,7 @@ UNIT = ROOT / "systemd" / "ownerd.service"
 CONTAINED = [sys.executable, "-m", "tests.rigs._contained", str(UNIT)]
 REFUSED = {
     "socket of the network": "import socket; socket.socket(socket.AF_INET)",
-    "namespace": "import ctypes, os; os._exit(ctypes.CDLL(None).unshare(0x10000000) and 1)",
+    "namespace": "import ctypes, os; os._exit(ctypes.CDLL(None).unshare(0x04000000) and 1)",
     "memory to write and execute": "import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)",
     "privileged call": "import os; os.chroot('/')",
 }
