@@ -81,7 +81,7 @@ class Spy(threading.Thread):
                 for _, _, passed in data[1]:
                     for descriptor in array.array("i", passed):
                         # dbus 1.16 hands out who a connection's process is; nothing lies behind that.
-                        if "pidfd" not in os.readlink(f"/proc/self/fd/{descriptor}"):
+                        if "pidfd" not in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
                             self.descriptors += 1
                             self.seen += os.pread(descriptor, 1 << 16, 0)
                         os.close(descriptor)
