@@ -129,3 +129,8 @@ def test_what_is_no_copy_at_all_is_said(desk: Desk, write: Write, tmp_path: Path
     assert ran.code not in (0, 1), ran
     assert "Traceback" not in ran.err
     assert desk.run("ledger", "verify", "--file", mine, "--against", mine, "--quick").code == 2
+
+
+def test_a_head_gives_way_by_name_alone(desk: Desk) -> None:
+    ran = desk.run("ledger", "anchor", "update", "--older")
+    assert (ran.code, "--older is for one place" in ran.err) == (2, True)

@@ -133,6 +133,7 @@ def test_a_refused_touch_leaves_no_file(cli_desk: Desk) -> None:
             "the file alone does not know the providers",
         ),
         (("--format", "json", "--force"), "--force needs --out"),
+        (("--format", "json", "--seal"), "--seal is for ts10"),
         (("--format", "json", "--from", "2026-13-01"), "invalid value"),
         (
             ("--format", "json", "--from", "2026-11-02", "--to", "2026-11-01"),
