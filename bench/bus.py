@@ -30,6 +30,8 @@ GRANT_AGAINST: Final = (
 def rows(scale: Scale) -> Iterator[Row]:
     """One row a library; one that is not installed is left out."""
     for library in LIBRARIES:
+        if not scale.wants(library.removeprefix("dbus")):
+            continue
         if importlib.util.find_spec(library.replace("-", "_")) is None:
             note(f"{library} is not installed")
             continue

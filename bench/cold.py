@@ -62,6 +62,8 @@ asyncio.run(serve())
 def rows(scale: Scale) -> Iterator[Row]:
     """One row a library; one that is not installed is left out."""
     for library in LIBRARIES:
+        if not scale.wants(library.removeprefix("dbus")):
+            continue
         module = library.replace("-", "_")
         if importlib.util.find_spec(module) is None:
             note(f"{library} is not installed")

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -69,7 +70,7 @@ def run(only: list[str], scale: Scale) -> Iterator[Row]:
         if not wanted:
             continue
         note(group)
-        for row in import_module(module).rows(scale):
+        for row in import_module(module).rows(replace(scale, rows=frozenset(wanted))):
             if row.name not in names:
                 raise RuntimeError(f"{row.name} is missing in GROUPS")
             if row.name in wanted:

@@ -53,9 +53,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much work a run is. Quick runs show that everything works; their figures say little."""
+    """How much work a run is. Quick runs show that everything works; their figures say little.
+
+    ``rows`` are the names of those that are wanted, so that a group may leave out what is for others alone.
+    """
 
     quick: bool
+    rows: frozenset[str] = frozenset()
+
+    def wants(self, ending: str) -> bool:
+        """Whether a row is wanted whose name ends so."""
+        return not self.rows or any(name.endswith(ending) for name in self.rows)
 
     def rounds(self, full: int) -> int:
         """How many rounds count, where a full run has ``full``."""

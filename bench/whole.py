@@ -35,6 +35,8 @@ MEMORY_AGAINST: Final = "python that imports fido2, cryptography, a D-Bus librar
 def rows(scale: Scale) -> Iterator[Row]:
     """Four rows a library; one that is not installed is left out, and so is memory where it is not ours to read."""
     for library in LIBRARIES:
+        if not scale.wants(library.removeprefix("dbus")):
+            continue
         if importlib.util.find_spec(library.replace("-", "_")) is None:
             note(f"{library} is not installed")
             continue

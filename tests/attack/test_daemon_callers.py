@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.rigs.bad_days import BadWorld, Nobody
+from tests.rigs.bad_days import BadWorld, Nobody, crowded
 from tests.rigs.bus import Client, client
 from tests.rigs.memory import proportional
 
@@ -169,7 +169,7 @@ def test_two_hundred_connections_at_once_do_not_hold_the_owner_up(bad_world: Bad
             async with bad_world.client() as tool, asyncio.timeout(20):
                 while len((await tool.owner_call("Requests", "List"))[0]) > PER_APP:
                     await asyncio.sleep(0.01)
-            assert served < 1, f"the owner waited {served:.1f} s"
+            assert served < crowded(), f"the owner waited {served:.1f} s"
             assert proportional(pid) < before + GROWN_MIB
         async with bad_world.client() as tool:
             assert await _pending(tool, 0) == []

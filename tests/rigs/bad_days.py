@@ -144,6 +144,11 @@ class Asked:
         return kit.verify_response(results["response"], self.parameters, self.key).claims
 
 
+def crowded() -> float:
+    """By how much longer things may take because others use the machine: 1 on a calm one."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
+
+
 class BadWorld:
     """A stage, a token that is touched at once, a person, and the daemon when `start` was called."""
 

@@ -81,7 +81,7 @@ class Callers:
         self._proc = proc
         self._read_label = read
         self._read_seconds = read_seconds
-        self._readers = threading.BoundedSemaphore(MAX_READERS)
+        self._readers = asyncio.Semaphore(MAX_READERS)
         self._asked: dict[str, asyncio.Task[Credentials]] = {}
 
     async def current(self) -> Caller:
@@ -164,14 +164,13 @@ class Callers:
         """Run ``function`` on a thread that may hang: a caller's root may be a file system of its making.
 
         The thread is a daemon thread, so that it never delays the end of the process, and only a few may
-        hang at once: the next caller is then unknown.
+        hang at once: who finds none free in time is unknown. Raises `TimeoutError`.
         """
-        if not self._readers.acquire(blocking=False):
-            return None
         loop = asyncio.get_running_loop()
         done: asyncio.Future[tuple[str, Confidence] | None] = loop.create_future()
 
         def settle(result: tuple[str, Confidence] | None) -> None:
+            self._readers.release()
             if not done.done():
                 done.set_result(result)
 
@@ -181,12 +180,12 @@ class Callers:
                 with suppress(OSError, ValueError, ProcessGone):
                     result = function()
             finally:
-                self._readers.release()
                 with suppress(RuntimeError):  # the loop has ended meanwhile
                     loop.call_soon_threadsafe(settle, result)
 
-        threading.Thread(target=run, name="caller", daemon=True).start()
         async with asyncio.timeout(self._read_seconds):
+            await self._readers.acquire()
+            threading.Thread(target=run, name="caller", daemon=True).start()
             return await done
 
 
