@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from ownerd.core.ports import TokenPort
-from ownerd.model.errors import OwnerdError, TokenMissing
+from ownerd.model.errors import Busy, OwnerdError
 from ownerd.model.paths import runtime_dir
 from ownerd.model.token import TokenCredential
 from ownerd.tokens.candidate import Candidate
@@ -71,10 +71,11 @@ class RemovalWatch:
 
     async def wait_removed(self, credential: TokenCredential) -> bool:
         """Return True when the token was removed, False when it is not one that stays inserted."""
-        first = await self._look(credential)
-        if not first.stays:
+        first = await self._tokens.sight(credential)
+        # What is seen later than at once may be another in its place: then the token itself is asked.
+        known, away = (None if first is None else first.trace), 0
+        if not (first or await self._look(credential)).stays:
             return False
-        known, away = first.trace, 0
         while away < self._looks:
             await asyncio.sleep(self._interval_seconds)
             seen = await self._look(credential)
@@ -98,13 +99,16 @@ class RemovalWatch:
             await asyncio.sleep(self._interval_seconds)
 
     async def _answers(self, credential: TokenCredential) -> bool | None:
-        """Whether the token itself says that it is there; None: it could not be asked."""
+        """Whether the token itself says that it is there; None: it could not be asked.
+
+        What is there and does not answer, or answers with other keys, is not the token.
+        """
         try:
             await self._tokens.locate([credential])
-        except TokenMissing:
-            return False
-        except OwnerdError:
+        except Busy:
             return None
+        except OwnerdError:
+            return False
         return True
 
 

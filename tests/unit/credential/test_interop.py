@@ -62,7 +62,7 @@ def verify(presentation, parameters, **changes):
 def test_a_provider_reads_exactly_what_was_disclosed(provider_rig, exchange):
     parameters, request, presentation = exchange
     answer = p.build_response(request, {request.query.credentials[0].id: presentation})
-    disclosed = kit.verify_response(answer, parameters, provider_rig.answer_key)
+    disclosed = kit.verify_response(answer, parameters, provider_rig.answer_key, now=NOW)
     assert disclosed.claims == SHOWN
     assert disclosed.did == did_jwk(public_members(KEY))
 

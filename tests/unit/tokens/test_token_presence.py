@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.rigs.core import FakeToken
 
-from ownerd.model.errors import Busy, OwnerdError, ProtocolBroken, TokenMissing
+from ownerd.model.errors import Busy, OwnerdError, ProtocolBroken, TokenMissing, WrongKey
 from ownerd.model.token import TokenCredential
 from ownerd.tokens.presence import RemovalWatch, Sight, is_contactless, see_software, see_usb
 
@@ -74,9 +74,18 @@ def test_a_token_in_another_place_is_the_same_token_and_another_in_its_place_is_
     assert watch([HERE, BACK, BACK], [missing(), missing()]) is True
 
 
-@pytest.mark.parametrize("unsure", [Busy("held"), ProtocolBroken("odd")])
-def test_a_token_that_cannot_be_asked_is_not_gone(unsure: OwnerdError) -> None:
-    assert watch([HERE, BACK, BACK, BACK], [unsure] * 3) is None
+def test_a_token_that_another_program_holds_is_not_gone() -> None:
+    assert watch([HERE, BACK, BACK, BACK], [Busy("held")] * 3) is None
+
+
+@pytest.mark.parametrize("other", [ProtocolBroken("mute"), WrongKey("another's")])
+def test_what_is_there_instead_and_does_not_answer_as_the_token_is_not_it(other: OwnerdError) -> None:
+    assert watch([HERE, BACK, BACK], [other] * 2) is True
+
+
+def test_what_is_seen_first_only_after_a_while_is_asked_whether_it_is_the_token() -> None:
+    assert watch([None, BACK, BACK, BACK], [missing(), missing()]) is True
+    assert watch([None, HERE, HERE, HERE, HERE], [None]) is None
 
 
 def test_another_token_that_is_busy_does_not_hide_the_removal() -> None:
