@@ -105,10 +105,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="these rows alone")
     arguments = parser.parse_args()
+    if not any(wanted_rows(group, arguments.only) for group in GROUPS):
+        parser.error("no row has such a name")
     scale, machine = Scale(arguments.quick), describe()
     rows = list(run(arguments.only, scale))
-    if not rows:
-        parser.error("no row has such a name")
     if arguments.json:
         report = {"machine": machine, "quick": scale.quick, "rows": [row.as_json() for row in rows]}
         print(json.dumps(report, indent=2, ensure_ascii=False))

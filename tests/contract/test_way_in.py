@@ -20,7 +20,8 @@ from tests.unit.core.test_recovery import Paper, recover
 from ownerd.credential.jwe import open_jwe
 from ownerd.model.secret import Secret
 
-CLAIMS = {"given_name": "Ada", "email": "ada@example.org", "address.locality": "Wien"}
+# Long and with spaces, so that no random base64url holds them by chance.
+CLAIMS = {"given_name": "Ada Augusta", "email": "ada@example.org", "address.locality": "Wien Mitte"}
 
 
 async def start(way: Way, store: FakeStore, provider: ProviderRig) -> CoreRig:
