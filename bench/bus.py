@@ -6,7 +6,6 @@ Three processes, as in life: dbus-daemon, the daemon's bus service with a token 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from typing import Final
 
 from demo.stage import Stage
 
-from bench.measure import Row, Scale, note
+from bench.libraries import wanted_libraries
+from bench.measure import Row, Scale
 from ownerd.dbuslib import LIBRARY_VARIABLE
 
 ROOT: Final = Path(__file__).parents[1]
-LIBRARIES: Final = ("dbus-next", "dbus-fast")
 AGAINST: Final = "one bus round trip and the floor of row disclosure-known"
 GRANT_AGAINST: Final = (
     "one bus round trip, 2 verifications, 1 ES256, 1 Ed25519, 1 HPKE, 1 JWE and one bare commit"
@@ -29,12 +28,7 @@ GRANT_AGAINST: Final = (
 
 def rows(scale: Scale) -> Iterator[Row]:
     """One row a library; one that is not installed is left out."""
-    for library in LIBRARIES:
-        if not scale.wants(library.removeprefix("dbus")):
-            continue
-        if importlib.util.find_spec(library.replace("-", "_")) is None:
-            note(f"{library} is not installed")
-            continue
+    for library in wanted_libraries(scale):
         short = library.removeprefix("dbus-")
         found = _measured(library, scale.rounds(60))
         floor = found["round-trip"] + found["floor"]

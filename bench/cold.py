@@ -6,7 +6,6 @@ The floor is a Python service of the same D-Bus library that is activated in the
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import subprocess
 import sys
 import time
@@ -16,7 +15,8 @@ from typing import Final
 from demo.stage import Stage
 from tests.rigs.system import World
 
-from bench.measure import Row, Scale, medians, note, timed_async
+from bench.libraries import wanted_libraries
+from bench.measure import Row, Scale, medians, timed_async
 from bench.person import memory_bytes, memory_not_locked
 from bench.startup import IMPORTS
 from ownerd.dbuslib import (
@@ -30,7 +30,6 @@ from ownerd.dbuslib import (
 )
 from ownerd.model import names
 
-LIBRARIES: Final = ("dbus-next", "dbus-fast")
 BARE: Final = "org.ownerd.Bench1"
 AGAINST: Final = "a Python service of the same library, activated likewise, that answers a constant"
 SERVICE: Final = """#!{python}
@@ -61,13 +60,8 @@ asyncio.run(serve())
 
 def rows(scale: Scale) -> Iterator[Row]:
     """One row a library; one that is not installed is left out."""
-    for library in LIBRARIES:
-        if not scale.wants(library.removeprefix("dbus")):
-            continue
+    for library in wanted_libraries(scale):
         module = library.replace("-", "_")
-        if importlib.util.find_spec(module) is None:
-            note(f"{library} is not installed")
-            continue
         with memory_not_locked(), Stage() as stage, asyncio.Runner() as runner:
             stage.env[LIBRARY_VARIABLE] = library
             _install_bare(stage, module)

@@ -7,7 +7,6 @@ ask twenty times a minute, so that there are few rounds.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Iterator
 from itertools import count
 from typing import Final
@@ -18,13 +17,13 @@ from bench.bus_client import Silent, made_batch, moved
 from bench.cold import idle_imports
 from bench.disclosure import PRESENTATION_BYTES
 from bench.floors import BareDatabase, BareSignatures
+from bench.libraries import wanted_libraries
 from bench.measure import Row, Scale, medians, note, timed, timed_async
 from bench.person import answer_at_once, lend_terminal, living_world, memory_bytes
 from bench.rig import Provider
 from ownerctl.client import Client
 from ownerd.dbuslib import connect_bus
 
-LIBRARIES: Final = ("dbus-next", "dbus-fast")
 ROUNDS: Final = 12
 UNLOCKS: Final = 7
 AGAINST: Final = "one bus round trip, the bare signatures and ciphertexts, and one bare commit"
@@ -34,12 +33,7 @@ MEMORY_AGAINST: Final = "python that imports fido2, cryptography, a D-Bus librar
 
 def rows(scale: Scale) -> Iterator[Row]:
     """Four rows a library; one that is not installed is left out, and so is memory where it is not ours to read."""
-    for library in LIBRARIES:
-        if not scale.wants(library.removeprefix("dbus")):
-            continue
-        if importlib.util.find_spec(library.replace("-", "_")) is None:
-            note(f"{library} is not installed")
-            continue
+    for library in wanted_libraries(scale):
         short, provider = library.removeprefix("dbus-"), Provider()
         with living_world(library, provider) as world, asyncio.Runner() as runner:
             yield from _memory(world, short)
