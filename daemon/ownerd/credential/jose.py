@@ -1,4 +1,4 @@
-"""joserfc: the one module that knows it. Imported with the first JWS or JWE, because a locked daemon needs neither.
+"""joserfc: the one module of the daemon that knows it. Imported with the first JWS or JWE, because a locked daemon needs neither.
 
 ES256 (RFC 7518 section 3.4) and ECDH-ES on P-256 with AES-GCM (section 4.6), nothing else. What may stand in a header
 is the caller's to decide: joserfc's own bounds are made wide enough for certificate chains and ledger pages.

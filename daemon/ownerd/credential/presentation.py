@@ -264,37 +264,20 @@ def format_presentation(parts: Parts) -> str:
     return "~".join((parts.issuer_jwt, *parts.disclosures, parts.kb_jwt))
 
 
-def verify_finished(
-    presentation: str,
-    prepared: Prepared,
-    holder: Mapping[str, Json],
-    confirmed: Mapping[str, Json] | None = None,
-) -> None:
-    """Hold a finished presentation against what was stated, part by part.
+def verify_finished(presentation: str, prepared: Prepared, holder: Mapping[str, Json]) -> None:
+    """Hold a finished presentation against what was stated, part by part; ``holder`` has signed both JWTs.
 
-    ``holder`` has signed the credential, ``confirmed`` the KB-JWT: None where that is ``holder``, as it is but under a grant. Raises
-    `InternalError` on any difference but ``sd_hash`` and the signatures, and when one of these is wrong. This is
-    the last gate before the envelope.
+    Raises `InternalError` on any difference but ``sd_hash`` and the signatures, and when one of these is wrong.
+    This is the last gate before the envelope.
     """
     try:
         parts = parse_presentation(presentation)
         issuer_input, _, _ = split_jwt(parts.issuer_jwt)
         _, header, payload = split_jwt(parts.kb_jwt)
         verify_jwt(parts.issuer_jwt, holder)
-        verify_jwt(parts.kb_jwt, confirmed or holder)
+        verify_jwt(parts.kb_jwt, holder)
     except InvalidArgument as error:
         raise InternalError("the presentation is malformed or its signature does not hold") from error
-    _compare(presentation, prepared, parts, issuer_input, (header, payload))
-
-
-def _compare(
-    presentation: str,
-    prepared: Prepared,
-    parts: Parts,
-    issuer_input: str,
-    key_binding: tuple[dict[str, Json], dict[str, Json]],
-) -> None:
-    header, payload = key_binding
     sd_hash = payload.pop("sd_hash", None)
     if issuer_input != prepared.issuer_signing_input:  # 1. the credential is the stated one
         raise InternalError("the issuer-signed JWT is not the one of the statement")
