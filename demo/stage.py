@@ -64,6 +64,9 @@ class Screen:
                 data = b""
             with self._changed:
                 self.text += _ESCAPES.sub("", data.decode("utf-8", "replace"))
+                if not data:
+                    os.close(self._terminal)
+                    self._terminal = -1
                 self._changed.notify_all()
             if not data:
                 return
@@ -83,8 +86,11 @@ class Screen:
             return self.text[start : self._seen]
 
     def type(self, keys: str) -> None:
-        """Type on the terminal."""
-        os.write(self._terminal, keys.encode())
+        """Type on the terminal. Raises `StageError` when the program has ended."""
+        with self._changed:
+            if self._terminal < 0:
+                raise StageError(f"{self.name} has ended:\n{self.text[-2000:]}")
+            os.write(self._terminal, keys.encode())
 
     def wait(self, timeout_seconds: float = 20.0) -> int:
         """Wait for the end; return the exit code."""

@@ -60,7 +60,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     # What an earlier local test of this file has set up ends here, or the next file finds it standing.
-    item.session._setupstate.teardown_exact(nextitem)
+    call = pytest.CallInfo.from_call(
+        lambda: item.session._setupstate.teardown_exact(nextitem), when="teardown"
+    )
+    if call.excinfo is not None:
+        hook.pytest_runtest_logreport(report=pytest.TestReport.from_item_and_call(item, call))
     return True
 
 

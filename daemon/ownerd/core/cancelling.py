@@ -34,15 +34,18 @@ async def unless_refused(refusal: asyncio.Event) -> AsyncIterator[None]:
         watching.cancel()  # not awaited: from here on it must not run any more
 
 
-async def end(task: asyncio.Future[Any]) -> None:
+async def end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel and wait, cancelled or not: a prompt must be closed before the next one opens."""
-    task.cancel()
+    for task in tasks:
+        task.cancel()
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while running := [task for task in tasks if not task.done()]:
         try:
-            await asyncio.wait({task})
+            await asyncio.wait(running)
         except asyncio.CancelledError as error:
             cancelled = error
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio would complain of it
     if cancelled is not None:
         raise cancelled

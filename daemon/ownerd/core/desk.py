@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ownerd.core import wording
 from ownerd.core.cancelling import end, unless_refused
@@ -165,7 +165,6 @@ class Desk:
     @asynccontextmanager
     async def turn(self, act: Act) -> AsyncIterator[None]:
         """Hold the one prompt and the one touch. Raises `TimedOut`, `Dismissed` while waiting for it."""
-        act.report(Progress.WAITING_FOR_OWNER)
         await self._take_turn(act)
         try:
             yield
@@ -173,6 +172,11 @@ class Desk:
             self._end_turn(act)
 
     async def _take_turn(self, act: Act) -> None:
+        self._require_standing(act)
+        if self._turns.take():
+            act.has_turn = True
+            return
+        act.report(Progress.WAITING_FOR_OWNER)
         acquired = asyncio.ensure_future(self._turns.acquire(own=act.own))
         try:
             await self._until(act, acquired)
@@ -208,23 +212,21 @@ class Desk:
                     timeout_seconds=self._prompt_seconds,
                 )
             )
-            changed = asyncio.ensure_future(act.changed.wait())
-            wanted = asyncio.ensure_future(_never() if act.own else self._turns.wanted.wait())
+            # The owner's own prompts give way to nobody.
+            events = (act.changed,) if act.own else (act.changed, self._turns.wanted)
+            waiting = [prompt, *(asyncio.ensure_future(event.wait()) for event in events)]
             try:
-                await asyncio.wait({prompt, changed, wanted}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 if prompt.done():
                     if prompt.result():
                         act.agreed = True
                         return
                     raise Dismissed("the owner refused")
             finally:
-                await end(prompt)
-                await end(changed)
-                await end(wanted)
+                await end(*waiting)
             self._require_standing(act)
             if not act.own and self._turns.wanted.is_set():
                 self._end_turn(act)
-                act.report(Progress.WAITING_FOR_OWNER)
                 await self._take_turn(act)
 
     async def pin(self, act: Act, token: TokenInfo) -> Secret:
@@ -379,8 +381,3 @@ class Desk:
 
 def _what_for(act: Act, token: TokenInfo) -> str:
     return act.operations.describe(wording.purpose(act.kind, act.purpose, agreed=act.agreed), token)
-
-
-async def _never() -> Literal[True]:
-    """Wait until cancelled: the owner's own prompts give way to nobody."""
-    return await asyncio.Event().wait()

@@ -19,10 +19,14 @@ class Turns:
         self._own: deque[asyncio.Future[None]] = deque()
         self._apps: deque[asyncio.Future[None]] = deque()
 
+    def take(self) -> bool:
+        """Take the turn if nobody has it, without waiting."""
+        free, self._held = not self._held, True
+        return free
+
     async def acquire(self, *, own: bool) -> None:
         """Wait for the turn; cancelling gives up the place, or the turn that has just come."""
-        if not self._held:
-            self._held = True
+        if self.take():
             return
         queue = self._own if own else self._apps
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

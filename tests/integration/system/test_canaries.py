@@ -76,7 +76,7 @@ class Spy(threading.Thread):
     def run(self) -> None:
         room = socket.CMSG_SPACE(64 * 4)
         with suppress(OSError):
-            while data := self._raw.socket.recvmsg(1 << 16, room):
+            while (data := self._raw.socket.recvmsg(1 << 16, room))[0]:
                 self.seen += data[0]
                 for _, _, passed in data[1]:
                     for descriptor in array.array("i", passed):
