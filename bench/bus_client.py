@@ -11,11 +11,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec.structs import replace
 from tests.rigs.core import APP
 
 from bench.disclosure import PRESENTATION_BYTES

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from demo import provider_kit as kit
+from msgspec.structs import replace
 
 from bench.measure import Row, Scale, medians, timed
 from bench.rig import RESPONSE_URI

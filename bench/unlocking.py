@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from tests.rigs.core import APP, FakeToken, make_core
 
 from bench.measure import Row, Scale, medians, timed_async

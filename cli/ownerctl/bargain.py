@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ownerctl import render
 from ownerctl.errors import BadAnswer, NotAccepted
@@ -28,8 +29,7 @@ _ODD = "the daemon's counter-offer is not of its form"
 _END = "ownerctl request --accept takes whatever is offered"
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What the command line says beside the request; ``accepts`` takes every counter-offer unseen."""
 
     negotiates: bool = False
@@ -42,8 +42,7 @@ class Wishes:
         return {**({"negotiate": True} if negotiate else {}), **({"ask": True} if self.asks else {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A counter-offer as it came, its document parsed."""
 
     negotiation: str

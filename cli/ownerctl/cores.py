@@ -16,12 +16,13 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+
+from msgspec import Struct, field
 
 from ownerd.ledger.signatures import Check, Settle, holds
 
@@ -77,8 +78,7 @@ class _WorkerDied(Exception):
     """A worker ended before it was told to."""
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     process: ForkProcess
     pipe: Connection
     under_way: deque[list[Check]] = field(default_factory=deque)

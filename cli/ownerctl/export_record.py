@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from ownerctl.errors import BadAnswer
 
@@ -36,8 +37,7 @@ def text(value: Json) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """``values`` is None where they were erased, not read or too large for the bus (``too_large``)."""
 
     seq: int
@@ -98,8 +98,7 @@ def read_record(entry: Mapping[str, Json]) -> Record:
     return Record(seq, time, kind, bool(entry.get("approval")), facts, values, bool(entry.get("too_large")))
 
 
-@dataclass(slots=True)
-class Later:
+class Later(Struct):
     """What entries say of earlier ones: entry numbers and times alone, so that a long ledger fits in memory."""
 
     delivered: set[int] = field(default_factory=set)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from ownerctl.errors import BadAnswer, UsageTrouble
 from ownerctl.export_record import Record, members, read_record
@@ -102,8 +103,7 @@ async def open_file(path: Path) -> AsyncIterator[FileSource]:
         yield FileSource(found)
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(Struct):
     """What is exported: entries of a period, and of one provider. Make one for each going through.
 
     Entries about an entry that is wanted are wanted too where they name no provider themselves. ``nameless`` counts

@@ -145,7 +145,7 @@ def verify(
 
 def _verified(path: Path, key: str | None, heads: list[bytes], erasures: Erasures) -> Report:
     """The whole report: the log beside the file, then the file, with every signature on all cores."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from ownerctl.cores import verify_on_all_cores
     from ownerctl.ledger_file import open_ledger
@@ -192,7 +192,7 @@ def _heard(report: Report, file: Path, against: str, *, alone: bool) -> Report:
     A rotation stands in entries that only the longer copy has. What it says counts only if it holds by itself. ``alone``:
     no head was given beside it, so that `BadHead` is about the other copy.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from ownerctl.erasures import Erasures
     from ownerctl.ledger_file import open_ledger

@@ -7,10 +7,10 @@ which verifies it and asks the owner; post the sealed answer; show where the pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from ownerctl import render
 from ownerctl.options import Output, examples, output_options
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from ownerctl.open_request import Asked
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What the command line settles beforehand; None as ``browser``: ask."""
 
     hosts: tuple[str, ...]

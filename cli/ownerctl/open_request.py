@@ -11,8 +11,9 @@ import hmac
 import json
 import re
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from ownerctl.open_answer import tell_words
 from ownerctl.openid_uri import ByReference, Link, Plain
@@ -45,8 +46,7 @@ WALLET_METADATA: Final[dict[str, Json]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What `Present` is called with, where its answer goes, and the ``state`` that an error answer repeats."""
 
     text: str

@@ -9,9 +9,10 @@ them differently. Nothing here is verified; the daemon does that.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from ownerd.model.encoding import Json, parse_json
 from ownerd.model.errors import InvalidArgument, NotSupported
@@ -31,8 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 _JSON = frozenset({"dcql_query", "client_metadata", "transaction_data", "verifier_info"})
 
 
-@dataclass(frozen=True, slots=True)
-class ByReference:
+class ByReference(Struct, frozen=True):
     """A request object to fetch from ``request_uri``; ``post``: with POST and a nonce of ours (5.10)."""
 
     client_id: str
@@ -40,16 +40,14 @@ class ByReference:
     post: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ByValue:
+class ByValue(Struct, frozen=True):
     """A signed request object inside the link."""
 
     client_id: str
     request: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """Unsigned parameters, JSON where the standard says JSON."""
 
     parameters: dict[str, Json]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from msgspec import Struct
 
 from ownerctl.errors import BadPresentation
 from ownerd.credential.did import parse_did_jwk
@@ -29,8 +29,7 @@ _CLOCK_SKEW_SECONDS = 300
 _MAX_DEPTH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A verified answer: the holder's DID for this provider, the claims, and the presentation as it came."""
 
     holder: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from ownerctl import render
 from ownerctl.claims import require_asked
@@ -25,8 +25,7 @@ DEFAULT_URI = "https://ownerctl.invalid/response"
 _MAX_REQUEST_BYTES = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request to send, and the key that opens its answer where we made that key."""
 
     text: str

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from ownerctl.vcard_lines import (
     ContentLine,
@@ -40,8 +41,7 @@ class ParsedClaim(NamedTuple):
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedCard:
+class ParsedCard(Struct, frozen=True):
     """Claims in the order of `LABELS`, and what was left out: property names, with a reason where it helps."""
 
     claims: list[ParsedClaim]

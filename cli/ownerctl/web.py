@@ -18,9 +18,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
+
+from msgspec import Struct
 
 from ownerctl.errors import CommandError
 from ownerd.credential.request_checks import uri_host
@@ -43,8 +44,7 @@ class WebTrouble(CommandError):
     hint = "the provider's server is at fault, or the link is old; ask the provider for a new one"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an https URI leads: lowercase DNS name, port, and path with query."""
 
     host: str
@@ -57,8 +57,7 @@ class Place:
         return self.host if self.port == 443 else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Status, media type in lowercase without its parameters, and the body."""
 
     status: int

@@ -12,10 +12,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
 
 from ownerctl.errors import FileTrouble, NothingThere
 from ownerctl.private_file import write_private
@@ -30,16 +30,14 @@ _MAX_BYTES = 64 * 1024
 _INIT = "run ownerctl witness init"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """One log: its verifier key, and the note that was cosigned last."""
 
     log: str
     note: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """The witness's own key."""
 
     name: str

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from demo import identity_kit, provider_kit
 from demo.provider_kit import Party
+from msgspec.structs import replace
 from tests.rigs.core import APP, TOOL, CoreRig, kinds, make_core, opened_values, seal, set_up
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore

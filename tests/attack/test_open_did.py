@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import json
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from demo import provider_kit as kit
+from msgspec import structs
 from tests.rigs.provider import CLAIMS, forge_request
 from tests.rigs.verifier import HOST, pem_chain
 from tests.rigs.verifier_hostile import Got, Hostile, Serve, answer
@@ -45,7 +45,7 @@ class Rerouted(Web):
 
     def get(self, place: Place, *, accept: str) -> Answer:
         assert place.port == 443
-        return super().get(dataclasses.replace(place, port=self._port), accept=accept)
+        return super().get(structs.replace(place, port=self._port), accept=accept)
 
 
 @pytest.fixture(autouse=True)

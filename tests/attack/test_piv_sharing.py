@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import threading
 import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.rigs._ctap_nfc import Apdu
 from tests.rigs._piv_applet import PIN, SIGN
 from tests.rigs._piv_person import CHALLENGE, enrol, salt, typed_pins, typing
@@ -188,7 +188,7 @@ def test_no_background_path_touches_the_pin_counter(piv_card: PivRig) -> None:
             assert credential.id in (await tokens.recognise([credential])).tokens
             assert await tokens.sight(credential) is not None
         with pytest.raises(TokenMissing):
-            await tokens.locate([dataclasses.replace(credential, public_key={}, credential_id=b"")])
+            await tokens.locate([structs.replace(credential, public_key={}, credential_id=b"")])
 
     asyncio.run(use())
     assert piv_card.tries() == 4

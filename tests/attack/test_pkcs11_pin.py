@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import structs
 from tests.rigs.softhsm import PIN, HsmCard, left_open
 from tests.rigs.tokens import FakeUi
 
@@ -70,7 +70,7 @@ def test_no_background_path_sends_a_pin_or_moves_the_counter(pkcs11_card: HsmCar
     async def use() -> None:
         tokens = pkcs11_card.tokens()
         credential = await enrol(tokens)
-        stranger = dataclasses.replace(credential, id="0" * 16, public_key=credential.agreement_key or {})
+        stranger = structs.replace(credential, id="0" * 16, public_key=credential.agreement_key or {})
         pkcs11_card.block(3)
         pkcs11_card.calls()
         for _ in range(3):

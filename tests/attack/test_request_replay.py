@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
 from jwcrypto.jwe import InvalidJWEData
+from msgspec.structs import replace
 from tests.rigs.core import APP, CoreRig, kinds, make_core, opened_values, seal, set_up
 from tests.rigs.provider import CLIENT_ID, RESPONSE_URI, ProviderRig
 from tests.rigs.stores import FakeStore

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import os
 
 import pytest
 from fido2.ctap2 import Ctap2
+from msgspec import structs
 from tests.rigs.tokens import FakeUi, Rigged
 
 from ownerd.core.seal import key_check
@@ -34,7 +34,7 @@ def test_a_keyslot_of_the_other_mode_is_named_and_yields_nothing(
 ) -> None:
     async def use(rig: Rigged) -> None:
         credential, handle = await enrolled(rig, user_verification=user_verification)
-        other = dataclasses.replace(credential, user_verification=not user_verification)
+        other = structs.replace(credential, user_verification=not user_verification)
         with pytest.raises(WrongKey) as caught:
             await rig.tokens().approve(other, CHALLENGE, [handle], ui=FakeUi())
         assert "another mode" in caught.value.hint
@@ -61,7 +61,7 @@ def test_a_token_that_was_reset_is_missing_and_asks_for_nothing(rigged: Rigged) 
 def test_a_credential_id_exchanged_in_the_keyslot_finds_no_token(rigged: Rigged) -> None:
     async def use(rig: Rigged) -> None:
         credential, handle = await enrolled(rig, user_verification=False)
-        other = dataclasses.replace(credential, credential_id=os.urandom(len(credential.credential_id)))
+        other = structs.replace(credential, credential_id=os.urandom(len(credential.credential_id)))
         with pytest.raises(TokenMissing):
             await rig.tokens().locate([other])
         with pytest.raises(TokenError):

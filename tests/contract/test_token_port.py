@@ -7,11 +7,11 @@ only: a touch that is refused, does not come or is cancelled, use without the PI
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import time
 
 import pytest
+from msgspec import structs
 from tests.rigs.ports import CHALLENGE, Fido2PortRig, PortRig, only
 
 from ownerd.core.seal import key_check
@@ -203,7 +203,7 @@ def test_with_few_tries_left_no_pin_is_asked(port_rig: PortRig, left: int, error
 def test_another_secret_than_the_enrolled_one_is_a_wrong_key(port_rig: PortRig) -> None:
     async def use() -> None:
         tokens = port_rig.tokens()
-        handles = [port_rig.handle(), dataclasses.replace(port_rig.handle(), check=bytes(16))]
+        handles = [port_rig.handle(), structs.replace(port_rig.handle(), check=bytes(16))]
         with pytest.raises(WrongKey):
             await tokens.approve(await port_rig.enrol(tokens), CHALLENGE, handles, ui=port_rig.ui())
 

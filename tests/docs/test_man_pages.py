@@ -68,12 +68,11 @@ def test_ownerd_describes_each_option() -> None:
 
 
 def test_ownerd_describes_each_configuration_key() -> None:
-    from dataclasses import fields
 
     from ownerd.app.config import Config
 
     page = (MAN / "ownerd.8").read_text("utf-8").split(".Sh CONFIGURATION")[1].split(".Sh ")[0]
-    assert set(re.findall(r"^\.It Li (\w+)", page, re.MULTILINE)) == {field.name for field in fields(Config)}
+    assert set(re.findall(r"^\.It Li (\w+)", page, re.MULTILINE)) == set(Config.__struct_fields__)
 
 
 def test_the_exit_codes_of_the_error_table_are_explained() -> None:

@@ -7,7 +7,6 @@ misdeeds touch makeCredential and getAssertion only, so that the token can be op
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum, auto
 from threading import Event
 from typing import Any
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 from fido2.ctap import STATUS, CtapError
 from fido2.webauthn import AuthenticatorData
+from msgspec.structs import replace
 
 from ownerd.softtoken.authenticator import CMD, Authenticator
 from ownerd.softtoken.core import Core, Keepalive

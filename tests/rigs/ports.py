@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fido2.ctap2.base import Ctap2
+from msgspec import structs
 from tests.rigs.cards import CardRig
 from tests.rigs.tokens import PIN, FakeUi, RiggedCard, RiggedInProcess, RiggedSocket, candidate
 
@@ -122,7 +122,7 @@ class Fido2PortRig(PortRig):
         return SecretHandle(os.urandom(32))
 
     def stranger(self, credential: TokenCredential) -> TokenCredential:
-        return dataclasses.replace(credential, id="0" * 16, credential_id=os.urandom(32))
+        return structs.replace(credential, id="0" * 16, credential_id=os.urandom(32))
 
     def verify(self, answer: TokenAnswer, credential: TokenCredential) -> None:
         assert isinstance(answer.approval, Fido2Approval)
@@ -162,7 +162,7 @@ class CardPortRig(PortRig):
 
     def stranger(self, credential: TokenCredential) -> TokenCredential:
         other = credential.agreement_key or {}
-        return dataclasses.replace(credential, id="0" * 16, credential_id=bytes(32), public_key=other)
+        return structs.replace(credential, id="0" * 16, credential_id=bytes(32), public_key=other)
 
     def verify(self, answer: TokenAnswer, credential: TokenCredential) -> None:
         assert isinstance(answer.approval, CardApproval)

@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from ownerd.core.ports import Batch, EntryRow, Record
 from ownerd.model.errors import StorageError

@@ -12,9 +12,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ownerd.model.errors import ConfigError
 
@@ -25,8 +26,7 @@ MIN_LOCKED_SECONDS: Final = 10
 LOCKED_SECONDS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """Parsed configuration."""
 
     idle_seconds: int = IDLE_SECONDS
@@ -51,7 +51,7 @@ def read_config(path: Path) -> Config:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config.toml is not TOML: {error}") from error
-    unknown = sorted(given.keys() - {one.name for one in fields(Config)})
+    unknown = sorted(given.keys() - set(Config.__struct_fields__))
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
     idle_seconds = _seconds(given, "idle_seconds", IDLE_SECONDS, MIN_IDLE_SECONDS)

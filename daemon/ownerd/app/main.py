@@ -15,9 +15,10 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ownerd.app.config import Config, read_config
 from ownerd.app.harden import harden_process

@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.bus.label import UNKNOWN_LABEL, clean_label, parse_security_label
 from ownerd.bus.process import ProcessGone, read_label
@@ -41,8 +43,7 @@ def current_sender() -> str:
     return _sender.get()
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """What the bus daemon says of a connection. ``pid_fd`` belongs to the holder, who closes it."""
 
     uid: int | None

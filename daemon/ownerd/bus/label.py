@@ -6,7 +6,6 @@ user, so a label is shown with its confidence and never authorises (DESIGN secti
 
 from __future__ import annotations
 
-import configparser
 import re
 from typing import Final
 
@@ -38,6 +37,8 @@ def clean_label(text: str) -> str | None:
 
 def parse_flatpak_info(text: str) -> str | None:
     """App id from the contents of ``/.flatpak-info``, or None when there is none that holds."""
+    import configparser
+
     parser = configparser.RawConfigParser(strict=True, delimiters=("=",), interpolation=None)
     try:
         parser.read_string(text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from ownerd.bus.label import clean_text
 from ownerd.bus.terminal import require_terminal
@@ -41,8 +42,7 @@ _GRANT: Final = ("grant_days", "grant_count", "grant_per_hour")
 APPROVE_OPTIONS: Final = {"without": "as", **dict.fromkeys(_BOUNDS, "u"), **TERMINAL_OPTIONS}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """Options of one call, types and forms checked; the terminal only by `terminal`."""
 
     handle_token: str | None = None

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from ownerd.bus.caller import Callers
 from ownerd.bus.guard import error_message, known_error
@@ -39,16 +40,14 @@ DELIVERY_SECONDS: Final = 0.02
 _EXIT_REFUSED: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How many requests may live at once: all together, and of one app (by connection and by label)."""
 
     total: int = 64
     per_app: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a request yields. ``sent`` is awaited once the Response was handed to a caller who was there.
 
     ``code`` is `DONE`, or `COUNTER_OFFER` where the caller has to go on.
@@ -62,8 +61,7 @@ class Answer:
 Work = Callable[[Caller, Job], Awaitable[Answer]]
 
 
-@dataclass(eq=False, slots=True)
-class _Request:
+class _Request(Struct, eq=False):
     path: str
     sender: str
     pool: str
@@ -73,8 +71,7 @@ class _Request:
     ended: bool = False
 
 
-@dataclass(eq=False)
-class RequestTable:
+class RequestTable(Struct, eq=False):
     """All live requests of the daemon. ``pool`` keeps apps from using up the owner's tools' share."""
 
     bus: MessageBus

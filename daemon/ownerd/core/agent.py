@@ -20,7 +20,7 @@ from ownerd.core.failures import Failures
 from ownerd.core.journal import Journal
 from ownerd.core.keyslot import APPROVER
 from ownerd.core.ports import Job
-from ownerd.core.service import CounterOffer, Narrowing, Pending, Released, Status, Wishes
+from ownerd.core.service import NO_WISHES, CounterOffer, Narrowing, Pending, Released, Status, Wishes
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.shared import Shared, request_key
 from ownerd.core.statement import app_label
@@ -43,7 +43,6 @@ _CHANGE: Final = (
     | _CHOSEN
 )
 _SETUP: Final = frozenset({"token", "user_verification", "make_keys"})
-_NO_WISHES: Final = Wishes()
 
 
 class Agent:
@@ -121,7 +120,7 @@ class Agent:
     # -- acts --
 
     async def present(
-        self, caller: Caller, request: str, job: Job, wishes: Wishes = _NO_WISHES
+        self, caller: Caller, request: str, job: Job, wishes: Wishes = NO_WISHES
     ) -> Released | CounterOffer:
         """Steps 3 to 10 of a disclosure. The same request again, of the same connection, joins the first."""
         from ownerd.core import disclosure

@@ -7,9 +7,10 @@ The entry is ``anchored``; heads that are renewed by themselves make none, becau
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec.structs import replace
 
 from ownerd.core import anchoring
 from ownerd.core.anchor_list import look, row, shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ownerd.core import anchoring
 from ownerd.core.anchor_places import Place

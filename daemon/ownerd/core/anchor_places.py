@@ -5,8 +5,9 @@ Not to be confused with trust anchors (kind ``anchor``). A file's path says some
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
 
@@ -16,8 +17,7 @@ _KINDS: Final[dict[str, PlaceKind]] = {"token": "token", "file": "file", "witnes
 _TOKEN_PREFIX: Final = "token-"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One anchor.
 
     ``where`` is the id of an enrolled token, an absolute path, or the verifier key of a witness. ``seen`` (RFC 3339) is

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core.anchor_places import Place, token_place_id
 from ownerd.core.ports import Record, StorePort, TokenUi
@@ -38,8 +40,7 @@ WHERE: Final = {"token": "the token", "file": "the head file", "witness": "the w
 _READ_AT_ONCE: Final = 4096
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(Struct):
     """One place, and what was found there: a note, or why there is none.
 
     ``judged`` is None without a note; ``written``: the note is ours, of this start. ``stale`` says why the head was not renewed, empty while it was.
@@ -67,8 +68,7 @@ class Kept:
         return self.problem if self.judged is None else self.judged.verdict.value
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """The ledger's tree here: entries, those under the newest checkpoint, and the roots that heads ask for."""
 
     size: int

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.keyslot import Keyslot, format_way_in, parse_way_in
@@ -37,24 +38,21 @@ PREFIX_BYTES: Final = len(MAGIC) + 4
 _INFO: Final = "ownerd/backup/v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """One token that opens the backup, and the content key wrapped to its slot."""
 
     keyslot: Keyslot
     content_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryWay:
+class RecoveryWay(Struct, frozen=True):
     """The recovery key's public half, and the content key wrapped to it."""
 
     public: bytes
     content_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What stands in clear. ``made`` is the time of the newest entry, ``size`` bytes that of the database."""
 
     made: str

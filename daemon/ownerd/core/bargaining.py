@@ -8,10 +8,10 @@ end after `MAX_SECONDS`, or with the process: then the app asks afresh and nothi
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import rfc8785
+from msgspec import Struct, field
 
 from ownerd.model.claim import claim_path
 from ownerd.model.errors import Busy, InvalidArgument, NotFound
@@ -29,8 +29,7 @@ MAX_NEGOTIATIONS: Final = 64
 _ID_BYTES: Final = 12
 
 
-@dataclass(slots=True, eq=False)
-class Negotiation:
+class Negotiation(Struct, eq=False):
     """One negotiation, until `Clock.passed_ms` is ``ends_ms``.
 
     ``entries`` are those of its counter-offers; ``offered`` is the last one, by request digest.

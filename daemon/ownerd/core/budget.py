@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from ownerd.core.ports import Clock, Notebook
 from ownerd.model.caller import Caller, Confidence
@@ -24,8 +25,7 @@ MAX_APPS: Final = 256
 _MINUTE_MS: Final = 60_000
 
 
-@dataclass(slots=True)
-class _App:
+class _App(Struct):
     asked: deque[int] = field(default_factory=deque)
     refusals: int = 0
     quiet_until_ms: int = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from ownerd.model.errors import Busy
 
@@ -51,8 +52,7 @@ class Uses:
         self._recent.pop(grant, None)
 
 
-@dataclass(slots=True)
-class Receipts:
+class Receipts(Struct):
     """How many receipts each disclosure has got since the start of the process."""
 
     _seen: Counter[int] = field(default_factory=Counter)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from ownerd.core import wording
 from ownerd.core.cancelling import end, unless_refused
@@ -45,8 +46,7 @@ APPS: Final = frozenset({PRESENT, RECEIVE})
 NO_NARROWING: Final = Narrowing()
 
 
-@dataclass(slots=True, eq=False)
-class Act:
+class Act(Struct, eq=False):
     """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
 
     ``notes`` are the values that its entry commits to should it be refused or fail. ``purpose`` says what its

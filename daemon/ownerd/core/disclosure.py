@@ -6,9 +6,9 @@ grant that a touch made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import rfc8785
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import admission, grants, login
 from ownerd.core.bargaining import Negotiation
@@ -41,8 +41,7 @@ from ownerd.model.request import Request
 from ownerd.negotiation.negotiate import negotiate, negotiate_blind
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(Struct, frozen=True):
     """One request while it is answered."""
 
     session: Session

@@ -9,8 +9,10 @@ from before still open with a removed token.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import anchor_places, provider_keys, recovery_code
 from ownerd.core import keyslot as keyslots
@@ -31,8 +33,7 @@ MAX_TOKENS: Final = 16
 MAX_NAME_CHARS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The present token to enrol, in which mode, and the curve on which its keys are made first, if at all."""
 
     token_id: str

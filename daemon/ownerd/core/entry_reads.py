@@ -7,8 +7,9 @@ approved statement names. So nobody else can open a page, whatever they ask.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from ownerd.core.records import read_entries
 from ownerd.credential.jwe import MAX_PLAINTEXT_BYTES
@@ -27,8 +28,7 @@ LIFE_MS: Final = 30 * 60 * 1000
 _STEP: Final = 25
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedRead:
+class ApprovedRead(Struct, frozen=True):
     """What a touch approved: entries ``start`` to before ``end``, for one tool's key on one connection."""
 
     entry: int

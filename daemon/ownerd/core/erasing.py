@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.core.desk import Act
 from ownerd.core.records import read_entries
@@ -31,8 +32,7 @@ _AT_ONCE: Final = 256
 _SELECTORS: Final = ("claim", "provider", "before")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What to erase: ``entries`` by number, or all that fit every one of the others."""
 
     entries: tuple[int, ...] = ()
@@ -45,8 +45,7 @@ class Selection:
         return {name: getattr(self, name) for name in _SELECTORS if getattr(self, name) is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Erasable:
+class Erasable(Struct, frozen=True):
     """One entry whose opening is there."""
 
     seq: int

@@ -7,10 +7,10 @@ Whether a grant still lives is judged from the ledger: the record holds no count
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from ownerd.core.provider_keys import format_key, parse_key
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
@@ -19,8 +19,7 @@ from ownerd.model.policy import GrantLimits
 KIND: Final = "grant"
 
 
-@dataclass(frozen=True, slots=True)
-class GrantedClaim:
+class GrantedClaim(Struct, frozen=True):
     """One claim of a grant: the version and value that the owner approved, and its SD-JWT disclosure."""
 
     name: str
@@ -29,8 +28,7 @@ class GrantedClaim:
     disclosure: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One grant. ``entry`` is its ledger entry and its id; ``until_ms`` milliseconds since the epoch.
 
     ``terms`` is the digest of what a request must say again, word for word (`ownerd.core.grants.terms_digest`).

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from ownerd.core import grant_record, plan
 from ownerd.core.counts import Uses
@@ -144,8 +144,7 @@ async def repeat(
 # -- making and ending --
 
 
-@dataclass(frozen=True, slots=True)
-class GrantPlan:
+class GrantPlan(Struct, frozen=True):
     """A grant as the owner is asked for it: its credential without signature, its key, its statement."""
 
     offer: Offer

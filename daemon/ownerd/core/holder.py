@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import provider_keys as keys
 from ownerd.core import recovery_code
@@ -33,8 +34,7 @@ from ownerd.model.token import SecretHandle, TokenAnswer
 _TAG_BYTES: Final = 5  # 8 characters in base32: short enough to type, too many to guess
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """The key that will sign: of a provider known before, new for this one, or one-time (``id`` None, not stored).
 
     ``id`` is the provider's in the vault, ``tag`` the random part of its aliases.
@@ -52,8 +52,7 @@ class Holder:
         return KnownAsker(tag=self.tag) if self.known is None else self.known.asker
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """One touch that opened a holder's key: who was touched, what was asked of it, what it yielded."""
 
     key: ec.EllipticCurvePrivateKey

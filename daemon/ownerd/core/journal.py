@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core.keys_record import LOG_KEYS, parse_keys_record
 from ownerd.core.ports import Batch, Clock, EntryRow, Record, Rng, StorePort
@@ -37,8 +38,7 @@ SALT_BYTES: Final = 16
 NOTE_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An entry that may come to be: its core, and the salted values behind the core's commitments."""
 
     core: LeafCore
@@ -50,8 +50,7 @@ class Draft:
         return codec.challenge(self.core)
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A log as far as an entry is made over it: its id, size and root."""
 
     log_id: str
@@ -59,8 +58,7 @@ class Tree:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LogKeys:
+class LogKeys(Struct, frozen=True):
     """The log's signing key, and the public key that openings are sealed to."""
 
     log: Ed25519PrivateKey
@@ -74,8 +72,7 @@ class LogKeys:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(Struct, frozen=True):
     """What an entry changes besides the ledger's length: `Journal.append` has the words."""
 
     put: Sequence[Record] | Callable[[int], Sequence[Record]]
@@ -85,8 +82,7 @@ class _Change:
     renew: LogKeys | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Note:
+class _Note(Struct, frozen=True, eq=False):
     draft: Draft
     written: asyncio.Future[None]
 

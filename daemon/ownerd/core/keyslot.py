@@ -13,12 +13,12 @@ lies under the vault key like any other (`ownerd.core.vault`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
@@ -33,8 +33,7 @@ SALT_BYTES: Final = 32
 _CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1}
 
 
-@dataclass(frozen=True, slots=True)
-class SealedPair:
+class SealedPair(Struct, frozen=True):
     """An X25519 pair whose private half is sealed under the token secret behind ``handle``."""
 
     handle: SecretHandle
@@ -42,8 +41,7 @@ class SealedPair:
     private: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Keyslot:
+class Keyslot(Struct, frozen=True):
     """One enrolled token, ``since`` that entry. ``wrapped_vault_key`` is for ``generation`` of the vault key."""
 
     credential: TokenCredential
@@ -59,8 +57,7 @@ class Keyslot:
         return self.credential.id
 
 
-@dataclass(frozen=True, slots=True)
-class Approver:
+class Approver(Struct, frozen=True):
     """One enrolled token that only signs, ``since`` that entry: it approves, and is no way in."""
 
     credential: TokenCredential
@@ -85,6 +82,8 @@ def fresh_handle(credential: TokenCredential, rng: Rng) -> SecretHandle:
         return SecretHandle(rng(SALT_BYTES))
     if credential.agreement_key is None:
         raise Unsupported("the token only signs and opens nothing")
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     curve = _CURVES[str(credential.agreement_key["crv"])]()
     point = ec.generate_private_key(curve).public_key()
     return SecretHandle(point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))

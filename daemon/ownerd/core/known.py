@@ -6,8 +6,9 @@ Plain values and their members as they are sealed; `ownerd.core.vault` seals and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from ownerd.model.encoding import Json
 from ownerd.model.offer import KnownAsker
@@ -18,8 +19,7 @@ PIN: Final = "pin"
 MAX_HOSTS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class KnownProvider:
+class KnownProvider(Struct, frozen=True):
     """A provider that has a key of its own.
 
     ``since`` and ``last`` are ledger times; ``disclosures`` counts those with a touch of their own. ``request_key`` is
@@ -49,8 +49,7 @@ class KnownProvider:
         return KnownAsker(new=False, got=self.got, tag=self.tag)
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """A request key that the owner has accepted as a provider's: RFC 7638 thumbprint.
 
     ``hosts`` has the one to which the answer would go then.

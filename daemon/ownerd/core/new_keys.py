@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec import Struct
 
 from ownerd.core import seal
 from ownerd.core.journal import LogKeys
 from ownerd.core.ports import Rng
 
 
-@dataclass(frozen=True, slots=True)
-class NewKeys:
+class NewKeys(Struct, frozen=True):
     """The pair that signs the log, and the pair that openings are sealed to."""
 
     log: Ed25519PrivateKey

@@ -7,10 +7,10 @@ why it takes a touch on a statement that names the entry and each label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec import Struct
 
 from ownerd.core.ports import StorePort
 from ownerd.core.records import open_with
@@ -23,8 +23,7 @@ MAX_LABELS: Final = 64
 _MAX_LABEL: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningRead:
+class OpeningRead(Struct, frozen=True):
     """What a tool asks for: labels of one entry's commitments."""
 
     seq: int

@@ -7,10 +7,10 @@ answer is sealed and which the statement names, so that a touch answers one tool
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
+from msgspec import Struct
 
 from ownerd.core import anchor_list, erasing, grants, policy_acts, provider_acts
 from ownerd.core.desk import Act
@@ -31,8 +31,7 @@ MAX_CLAIMS: Final = 64
 _MAX_SOURCE: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class ToolMessage:
+class ToolMessage(Struct, frozen=True):
     """An opened message: its members, and the tool's public key with its RFC 7638 thumbprint."""
 
     members: dict[str, Json]

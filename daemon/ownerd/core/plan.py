@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import rfc8785
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core.desk import Act
 from ownerd.core.holder import Holder
@@ -23,8 +24,7 @@ from ownerd.model.offer import Offer, OfferedClaim
 from ownerd.model.terms import AskedTerms
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What would leave if the owner approved now: one prepared credential per credential query."""
 
     offer: Offer

@@ -6,8 +6,9 @@ Each port has a contract suite under tests/contract that runs on the fake and on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
+
+from msgspec import Struct
 
 from ownerd.model.caller import Terminal
 from ownerd.model.names import Progress
@@ -79,8 +80,7 @@ class TokenUi(Protocol):
         """Say that a touch is wanted. Called before the command goes to the token."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(Struct, frozen=True):
     """Which enrolled tokens are present: credential id → the id in `TokenPort.present`.
 
     ``busy`` says of each token that could not be asked now which it is and, as far as known, who holds it.
@@ -207,8 +207,7 @@ class PromptPort(Protocol):
 # -- storage --
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One sealed row of the vault: ``kind`` and ``id`` in clear, the rest under AEAD."""
 
     kind: str
@@ -217,8 +216,7 @@ class Record:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
+class EntryRow(Struct, frozen=True):
     """One ledger entry to append: leaf bytes, its sealed opening unless it has none.
 
     ``checkpoint`` is the signed note over the tree up to it, where others follow in the same batch.
@@ -231,8 +229,7 @@ class EntryRow:
     checkpoint: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What one durable transaction writes. ``checkpoint`` is (tree size, signed note).
 
     ``erase`` are entries of before whose openings are destroyed; each has one.
@@ -304,8 +301,7 @@ class HeadPort(Protocol):
 # -- backups --
 
 
-@dataclass(frozen=True, slots=True)
-class BackupHead:
+class BackupHead(Struct, frozen=True):
     """Magic, length and header of a backup file, as they stand there, and how many bytes follow."""
 
     data: bytes
@@ -346,8 +342,7 @@ class BackupPort(Protocol):
 # -- one asked-for act, as the bus carries it --
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     """The thread of one call: where its progress goes, and the terminal its caller lends."""
 
     progress: Callable[[Progress, dict[str, str | int]], None]

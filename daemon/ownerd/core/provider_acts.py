@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ownerd.core import grants, known, provider_keys
 from ownerd.core.desk import Act

@@ -9,7 +9,6 @@ provider's key; the first use by a token that was absent re-wraps it, and that t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
+from msgspec import Struct
 
 from ownerd.core import seal
 from ownerd.core.keyslot import Keyslot, fresh_handle, open_private
@@ -31,8 +31,7 @@ from ownerd.model.token import SecretHandle
 KIND: Final = "provider-key"
 
 
-@dataclass(frozen=True, slots=True)
-class KeyCopy:
+class KeyCopy(Struct, frozen=True):
     """One token's copy of one provider's key. ``handle`` is None while it waits under the transfer key."""
 
     provider_id: str

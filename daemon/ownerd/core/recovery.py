@@ -6,8 +6,9 @@ before anything is stored. It opens everything and serves to enrol a token; the 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from ownerd.core import enrolment, provider_keys
 from ownerd.core import keyslot as keyslots

@@ -11,12 +11,13 @@ wrapped to the HPKE half.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import Final
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
@@ -75,16 +76,14 @@ def same_groups(typed: Secret, expected: str) -> bool:
     return "".join(c for c in text if c not in _SEPARATORS).upper().translate(_MISREAD) == expected
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryKeys:
+class RecoveryKeys(Struct, frozen=True):
     """What a code yields: the raw X25519 private half, and the Ed25519 key that approves."""
 
     private: Secret
     signing: Ed25519PrivateKey
 
 
-@dataclass(frozen=True, slots=True)
-class RecoverySlot:
+class RecoverySlot(Struct, frozen=True):
     """Public half of the recovery key, and the vault key wrapped to it. ``since`` is its ledger entry."""
 
     public: bytes

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.core import anchor_places, backup_file, enrolment, recovery, seal
 from ownerd.core import keyslot as keyslots
@@ -39,8 +41,7 @@ from ownerd.model.secret import Secret
 from ownerd.model.token import Approval
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What the tool asks for: which file, over an existing vault or not, by code or by token.
 
     With ``older`` heads that are kept elsewhere and are newer give way.

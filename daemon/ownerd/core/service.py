@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from ownerd.core.ports import Job
@@ -16,16 +17,14 @@ if TYPE_CHECKING:
     from ownerd.model.token import TokenInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """What leaves: the compact JWE for the provider, and the ledger entry that records it."""
 
     response: str
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What an app says beside its request.
 
     ``negotiate``: it understands counter-offers. ``negotiation``: the one it goes on with. ``accept``: it takes the
@@ -39,8 +38,10 @@ class Wishes:
     ask: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CounterOffer:
+NO_WISHES: Final = Wishes()
+
+
+class CounterOffer(Struct, frozen=True):
     """An answer without data: ``offer`` is JSON text that names claims and terms and holds no value."""
 
     negotiation: str
@@ -48,8 +49,7 @@ class CounterOffer:
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Narrowing:
+class Narrowing(Struct, frozen=True):
     """What the owner changes about a waiting request from elsewhere, before its prompt is shown anew.
 
     ``without``: claims held back. ``retention_days``: a shorter time. ``grant``: let the provider repeat this.
@@ -60,8 +60,7 @@ class Narrowing:
     grant: GrantLimits | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """What anyone on the bus may know: no value, no provider name."""
 
     set_up: bool
@@ -73,8 +72,7 @@ class Status:
     pending: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A request that waits. ``id`` is short and typed by people; names no provider and no value."""
 
     id: str
@@ -95,7 +93,7 @@ class AgentService(Protocol):
         """Counts and states."""
 
     async def present(
-        self, caller: Caller, request: str, job: Job, wishes: Wishes = Wishes()
+        self, caller: Caller, request: str, job: Job, wishes: Wishes = NO_WISHES
     ) -> Released | CounterOffer:
         """Steps 3 to 10 of a disclosure (DESIGN section 4), or a counter-offer."""
 

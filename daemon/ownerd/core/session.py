@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ownerd.core import card_keys
 from ownerd.core import keyslot as keyslots
@@ -41,8 +43,7 @@ CLOCK_SLACK_MS: Final = 60_000
 POLL_SECONDS: Final = 0.5
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """One start of the daemon.
 
     ``anchors`` and ``attesters`` are whom the owner lets vouch for providers. ``unlocked_by`` is None until a token has
@@ -149,8 +150,7 @@ class Session:
             return await self.tokens.approve(token.credential, challenge, handles, ui=ui)
 
 
-@dataclass(frozen=True, slots=True)
-class DeskUi:
+class DeskUi(Struct, frozen=True):
     """`TokenUi` of one act. ``name`` is what the owner calls an enrolled token, else the token's own is used."""
 
     desk: Desk

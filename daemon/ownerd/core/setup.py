@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from ownerd.core import enrolment, seal
 from ownerd.core import keyslot as keyslots

@@ -8,9 +8,10 @@ signs. So what was shown is what was signed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ownerd.core.known import provider_value
 from ownerd.core.render import RENDER_VERSION, render
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 Statement = dict[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What a statement about a request says beside the offer: who carried it, and what is new or odd about it."""
 
     caller: Caller

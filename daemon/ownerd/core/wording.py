@@ -5,8 +5,9 @@ It names no value and no provider: it also goes into notifications, which any pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.model.token import TokenInfo
 
@@ -44,8 +45,7 @@ def purpose(kind: str, own: str, *, agreed: bool) -> str:
     return own or _PURPOSE.get(kind, kind)
 
 
-@dataclass(slots=True)
-class Operations:
+class Operations(Struct):
     """Counts the operations of one act, for each purpose anew. One may ask for a PIN and then for a touch."""
 
     _purpose: str = ""

@@ -10,8 +10,9 @@ id_token) are refused: the one needs an owner who reads it, the other must stay 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.credential.dcql import parse_dcql, unbound_ids
 from ownerd.credential.request_checks import MAX_IGNORED, parse_response_type
@@ -30,8 +31,7 @@ _LOGIN_ONLY = ("scope", "id_token_type")
 _NOT_IN_LOGIN = ("dcql_query", "transaction_data")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a request asks for; ``query`` and ``terms`` are empty for a ``login``."""
 
     query: Query

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.credential import request_checks as checks
 from ownerd.credential.compact_jws import ClaimedJws, is_signed_by, parse_jws, require_signing_key
@@ -32,16 +33,14 @@ MAX_URIS: Final = 64
 _WHAT = "verifier attestation"
 
 
-@dataclass(frozen=True, slots=True)
-class Attester:
+class Attester(Struct, frozen=True):
     """Somebody the owner lets vouch for providers: https issuer and P-256 public keys (JWK)."""
 
     issuer: str
     keys: tuple[dict[str, Json], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Attested:
+class Attested(Struct, frozen=True):
     """A verified attestation: name to show, the provider's key, its thumbprint, and the attester's key.
 
     ``anchor`` is the attester key's RFC 7638 thumbprint in hex: what the owner accepts with the first touch.

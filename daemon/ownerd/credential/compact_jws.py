@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from ownerd.credential.jwe import require_p256_public
 from ownerd.model.encoding import Json, parse_b64u, parse_json_object
@@ -26,8 +26,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}", re.ASCII)
 _REFUSED_HEADERS = ("crit", "b64", "jwk", "jku", "x5u", "zip")
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJws:
+class ClaimedJws(Struct, frozen=True):
     """A parsed JWS whose signature nobody looked at: header, payload and the text itself."""
 
     header: dict[str, Json]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.credential.compact_jws import require_signing_key
 from ownerd.credential.did import PREFIX as DID_JWK
@@ -29,8 +30,7 @@ _SEGMENT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}", re.ASCII)
 _RELATIONS = ("authentication", "assertionMethod")
 
 
-@dataclass(frozen=True, slots=True)
-class DidIdentity:
+class DidIdentity(Struct, frozen=True):
     """Whoever holds a DID's key: name to show, the key (P-256 JWK) and its RFC 7638 thumbprint.
 
     ``host`` is the host of a did:web, where alone answers may go; None for a did:jwk.

@@ -9,9 +9,9 @@ still show ends with ``exp``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 
 from ownerd.credential.jwt import sign_jwt, verify_jwt
 from ownerd.credential.presentation import (
@@ -27,8 +27,7 @@ from ownerd.model.errors import InternalError, InvalidArgument
 from ownerd.model.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedGrant:
+class PreparedGrant(Struct, frozen=True):
     """A grant's credential but its signature: signing input, and (path, disclosure) of each claim."""
 
     issuer_signing_input: str

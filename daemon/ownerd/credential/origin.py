@@ -18,11 +18,11 @@ ignored, so that nobody can mean one key and be believed for another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from ownerd.credential import request_checks as checks
 from ownerd.credential.attestation import Attester, verify_attestation
@@ -42,8 +42,7 @@ _WHAT = "request object"
 _KEY_HEADER = {"x509_san_dns": "x5c", "x509_hash": "x5c", "verifier_attestation": "jwt", DID_PREFIX: "kid"}
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedRequest:
+class ClaimedRequest(Struct, frozen=True):
     """A parsed request of which nothing is verified.
 
     ``signed`` is None for an unsigned one; ``claimed_id`` is (prefix, rest) of client_id; ``did_document`` is

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct, field
 
 from ownerd.credential.did import did_jwk, verification_method
 from ownerd.credential.jwe import public_members, require_p256_public, required_members, seal_jwe
@@ -54,8 +54,7 @@ RESERVED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """All of a disclosure but its signatures and ``sd_hash``.
 
     ``issuer_signing_input`` is ``base64url(header).base64url(payload)``; ``disclosures`` are base64url
@@ -68,8 +67,7 @@ class Prepared:
     kb_payload: dict[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """A presentation taken apart, nothing of it verified."""
 
     issuer_jwt: str
@@ -132,8 +130,7 @@ def _conceal(
     return shown, disclosures
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """Who holds a credential and until when: ``confirmed`` is the ``cnf`` key, P-256 public JWK like ``holder``.
 
     ``more`` are further members of the issuer-signed payload (``aud`` of a grant, ``owner_terms``).

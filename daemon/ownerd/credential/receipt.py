@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.credential.jwe import public_members, require_p256_public, required_members, thumbprint
 from ownerd.credential.jwt import split_jwt, verify_jwt
@@ -32,8 +33,7 @@ class ReceiptSignature(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """A receipt: the text as handed in; ``payload`` of a JWS, else None. ``terms`` is the digest it accepts."""
 
     text: str

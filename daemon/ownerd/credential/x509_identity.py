@@ -15,7 +15,6 @@ import datetime as dt
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -30,6 +29,7 @@ from cryptography.x509.verification import (
     Store,
     VerificationError,
 )
+from msgspec import Struct
 
 from ownerd.credential.dns_name import is_dns_name
 from ownerd.credential.jwe import public_members, thumbprint
@@ -52,8 +52,7 @@ _MALFORMED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """A verified signer: name to show, RFC 7638 thumbprint of its key, SHA-256 hex of its anchor."""
 
     name: str

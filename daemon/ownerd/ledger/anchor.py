@@ -7,9 +7,10 @@ another device. Pure; trusts nothing in the head. Only a head that was verified 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.log_keys import LogKeys, read_checkpoint
 from ownerd.ledger.note import Checkpoint, SignedNote, parse_checkpoint, parse_note
@@ -39,8 +40,7 @@ class Verdict(StrEnum):
         return self in (Verdict.NEWER, Verdict.UNKNOWN_KEY, Verdict.FORKED)
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
+class Ours(Struct, frozen=True):
     """The ledger that is here.
 
     ``size`` counts its entries, ``signed`` those under its newest checkpoint. ``roots`` are its roots at the sizes that
@@ -54,8 +54,7 @@ class Ours:
     keys: LogKeys
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A verdict. ``size`` is the number of entries that the head claims to sign, None where it is no head at all."""
 
     verdict: Verdict

@@ -8,7 +8,6 @@ public key)``. Specification: https://c2sp.org/tlog-cosignature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -35,8 +34,7 @@ _TIME_BYTES: Final = 8
 _SIGNATURE_BYTES: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessKey(VerifierKey):
+class WitnessKey(VerifierKey, frozen=True):
     """The verifier key of a cosigner. A type of its own: a log's key never serves as one, nor the other way round."""
 
 

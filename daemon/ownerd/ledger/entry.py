@@ -18,8 +18,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.approval_form import approval_json, read_approval
 from ownerd.ledger.facts import require_facts
@@ -49,8 +50,7 @@ _LOG = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _LABEL = re.compile(r"[a-z][a-z_-]{0,31}(/(0|[1-9][0-9]{0,3}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class LeafCore:
+class LeafCore(Struct, frozen=True):
     """What a touch signs.
 
     ``log`` is 32 hex digits; ``time`` as `model.clock.format_time` writes it; ``nonce`` 16 bytes; ``size``
@@ -67,8 +67,7 @@ class LeafCore:
     facts: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One entry. ``outcome`` are commitments made after the touch; ``opening`` is SHA-256 of the ciphertext."""
 
     core: LeafCore

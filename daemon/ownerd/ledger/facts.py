@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from ownerd.ledger.jwk import EC_MEMBERS, RSA_MEMBERS, parse_jwk, public_key
 from ownerd.ledger.note import parse_verifier_key
@@ -53,8 +54,7 @@ _TOKEN_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
 _AAGUID = re.compile(r"[0-9a-fA-F-]{1,36}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class EnrolledToken:
+class EnrolledToken(Struct, frozen=True):
     """What a ``token-enrolled`` entry publishes of a FIDO2 credential. ``public_key`` is a P-256 JWK."""
 
     id: str
@@ -66,8 +66,7 @@ class EnrolledToken:
     type: Literal["fido2"] = "fido2"
 
 
-@dataclass(frozen=True, slots=True)
-class EnrolledCard:
+class EnrolledCard(Struct, frozen=True):
     """What a ``token-enrolled`` entry publishes of a card. ``public_key`` is a P-256, P-384 or RSA JWK."""
 
     type: Literal["piv", "pkcs11"]

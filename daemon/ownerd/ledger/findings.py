@@ -6,9 +6,10 @@ The names are part of the format's documentation (docs/LEDGER.md); a test holds 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 MAX_PER_NAME: Final = 100
 
@@ -56,8 +57,7 @@ class Damage(StrEnum):
     BAD_ERASURE = "BadErasure"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One piece of damage in entries ``first`` … ``last``; both None where it concerns no entry."""
 
     name: Damage

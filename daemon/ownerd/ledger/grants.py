@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from ownerd.model.clock import parse_time
 from ownerd.model.encoding import Json
@@ -18,8 +19,7 @@ HOUR_MS: Final = 3_600_000
 MAX_LIFE_MS: Final = (30 * 24 + 1) * HOUR_MS  # an hour more: no owner counts days by the minute
 
 
-@dataclass(slots=True)
-class _Grant:
+class _Grant(Struct):
     until: str
     count: int
     per_hour: int

@@ -6,8 +6,9 @@ entries), whose root stands for everything before it. In between, signed roots s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.entry import MAX_LAG
 from ownerd.ledger.merkle import EMPTY_ROOT, Frontier
@@ -20,8 +21,7 @@ _SLOTS: Final = MAX_LAG + 1
 _Point = tuple[int, bytes | None, str]
 
 
-@dataclass(slots=True)
-class _Awaited:
+class _Awaited(Struct):
     """A place whose signed root asks for another leaf than the one that stands there."""
 
     seq: int

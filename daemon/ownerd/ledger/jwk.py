@@ -6,7 +6,6 @@ exponent of 65537 to 2^32 - 1, both without leading zero bytes. The key alone sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -14,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from msgspec import Struct
 
 from ownerd.ledger.shape import Members
 from ownerd.model.encoding import Json
@@ -28,8 +28,7 @@ _MIN_EXPONENT: Final = 65537
 _MAX_EXPONENT: Final = (1 << 32) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class EcKey:
+class EcKey(Struct, frozen=True):
     """A P-256 (ES256, SHA-256) or P-384 (ES384, SHA-384) key."""
 
     key: ec.EllipticCurvePublicKey
@@ -52,8 +51,7 @@ class EcKey:
             raise BadSignature("signature does not hold") from error
 
 
-@dataclass(frozen=True, slots=True)
-class RsaKey:
+class RsaKey(Struct, frozen=True):
     """An RSA key for RS256: PKCS #1 v1.5 with SHA-256."""
 
     key: rsa.RSAPublicKey

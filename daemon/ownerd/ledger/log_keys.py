@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from ownerd.ledger.entry import origin
 from ownerd.ledger.note import (
@@ -25,8 +26,7 @@ from ownerd.model.encoding import Json
 from ownerd.model.errors import BadSignature, Malformed
 
 
-@dataclass(frozen=True)
-class LogKey:
+class LogKey(Struct, frozen=True, dict=True):
     """One key of the log. ``since`` is the entry that put it in force; -1: it was given from outside."""
 
     since: int

@@ -23,11 +23,11 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
 from ownerd.ledger.merkle import HASH_BYTES
 from ownerd.model.errors import BadSignature, Malformed
@@ -45,8 +45,7 @@ _NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")  # \s is every Unicode spac
 _KEY_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(Struct, frozen=True):
     """An Ed25519 verifier key: its name, its 4-byte key id and the public key."""
 
     name: str
@@ -54,8 +53,7 @@ class VerifierKey:
     public: Ed25519PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSignature:
+class NoteSignature(Struct, frozen=True):
     """One signature line: who claims to have signed (name, 4-byte key id) and the signature's bytes."""
 
     name: str
@@ -63,16 +61,14 @@ class NoteSignature:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignedNote:
+class SignedNote(Struct, frozen=True):
     """A parsed note. The text ends with a newline; nothing is verified yet."""
 
     text: bytes
     signatures: tuple[NoteSignature, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """What a checkpoint's text says: log origin, tree size, root hash (32 bytes)."""
 
     origin: str

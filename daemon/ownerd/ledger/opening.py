@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from ownerd.ledger.entry import SALT_BYTES, Leaf, LeafCore, commit, core_digest, require_salted
 from ownerd.ledger.shape import Members, format_b64u, format_canonical, parse_canonical
@@ -33,8 +33,7 @@ _NONCE_BYTES: Final = 12
 _VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningValue:
+class OpeningValue(Struct, frozen=True):
     """One committed value and its salt (16 bytes). The value is JSON and personal."""
 
     salt: bytes
@@ -45,8 +44,7 @@ class OpeningValue:
         return "OpeningValue(…)"
 
 
-@dataclass(frozen=True, slots=True)
-class SealedOpening:
+class SealedOpening(Struct, frozen=True):
     """What the ``opening`` table holds of one entry: HPKE-wrapped content key, and nonce ‖ ciphertext."""
 
     wrapped_key: bytes

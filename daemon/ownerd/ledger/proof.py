@@ -19,8 +19,9 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.entry import MAX_LAG, MAX_LEAF_BYTES, SALT_BYTES, Leaf, commit, origin, parse_leaf
 from ownerd.ledger.merkle import HASH_BYTES, leaf_hash, verify_inclusion
@@ -44,8 +45,7 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})", re.ASCII)
 _VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TlogProof:
+class TlogProof(Struct, frozen=True):
     """A C2SP tlog-proof: an index, the inclusion proof (32-byte hashes, leaf first) and a signed checkpoint."""
 
     index: int
@@ -53,8 +53,7 @@ class TlogProof:
     checkpoint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A proof as it is handed out; nothing of it is verified."""
 
     leaf: bytes
@@ -62,8 +61,7 @@ class Proof:
     opened: Mapping[str, OpeningValue]
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(Struct, frozen=True):
     """What `verify_proof` found to be so.
 
     ``signed`` is False where no key was given: then nobody vouches for the tree. ``closed`` are labels of the

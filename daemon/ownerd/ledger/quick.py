@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.entry import parse_leaf
 from ownerd.ledger.findings import Damage, Finding, Findings
@@ -25,8 +26,7 @@ _CHUNK: Final = 1024  # leaves; a power of two, so that each full chunk is a per
 _NAMES_KEY: Final = b'"verifier_key":"'
 
 
-@dataclass(frozen=True, slots=True)
-class QuickReport:
+class QuickReport(Struct, frozen=True):
     """``root`` is of all entries; ``signed`` of them are under the newest checkpoint; the key is the one that signed it."""
 
     entries: int

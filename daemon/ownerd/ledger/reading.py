@@ -12,9 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.approval_form import read_approval
 from ownerd.ledger.entry import MAX_COMMITMENTS, MAX_LEAF_BYTES, challenge, parse_leaf
@@ -62,8 +63,7 @@ _REFERENCES: Final = {
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """One entry, as far as the rules look at it. ``digest`` is its challenge, ``opening`` the ciphertext's hash."""
 
     log: str

@@ -10,8 +10,9 @@ in which one did not hold is repeated by that caller with what is known by then 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from ownerd.ledger.anchor import claimed_sizes
 from ownerd.ledger.entry import origin
@@ -35,8 +36,7 @@ PROGRESS_STEP: Final = 256
 _OPENS_VAULT: Final = frozenset({Kind.UNLOCKED, Kind.RESTORED})
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What verification found.
 
     ``root`` is None when damage leaves it unknown. ``checkpoints`` and ``approvals`` count those that were verified;

@@ -16,8 +16,9 @@ A bare checkpoint counts as one without proof. Specification: https://c2sp.org/t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.ledger.log_keys import LogKey, read_checkpoint
 from ownerd.ledger.merkle import EMPTY_ROOT, HASH_BYTES, verify_consistency
@@ -38,8 +39,7 @@ MAX_REQUEST_BYTES: Final = MAX_NOTE_BYTES
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessRequest:
+class WitnessRequest(Struct, frozen=True):
     """``old`` entries are to have been seen; ``proof``: hashes of 32 bytes; ``note``: the signed checkpoint."""
 
     old: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Confidence(StrEnum):
@@ -15,8 +16,7 @@ class Confidence(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """A D-Bus sender: unique bus name, uid from the bus daemon (None: look-up failed), label."""
 
     bus_name: str
@@ -25,8 +25,7 @@ class Caller:
     confidence: Confidence
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Struct, frozen=True):
     """A terminal that its owner lends to the daemon's prompts: checked tty path, TERM and locale."""
 
     tty: str

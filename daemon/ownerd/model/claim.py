@@ -7,8 +7,9 @@ dot (``address.locality``), everywhere but in DCQL and SD-JWT, where they are pa
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.model.encoding import Json
 from ownerd.model.errors import InvalidArgument
@@ -51,8 +52,7 @@ ADDRESS: Final = "address"
 OFFERED: Final = (*LABELS, ADDRESS, *DERIVED_LABELS)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One datum: ``changed`` is an RFC 3339 UTC time, ``version`` counts from 1."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from ownerd.model.encoding import Json
@@ -23,8 +24,7 @@ class Form(StrEnum):
     SET = "set"  # written by the owner in a rule
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedClaim:
+class OfferedClaim(Struct, frozen=True):
     """One claim that would go. ``instead_of`` is the name that was asked where this one goes in its place."""
 
     name: str
@@ -35,16 +35,14 @@ class OfferedClaim:
     instead_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedCredential:
+class OfferedCredential(Struct, frozen=True):
     """One presentation: the credential query that it answers, and the names of its claims (may be none)."""
 
     query_id: str
     claims: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TermsAnswer:
+class TermsAnswer(Struct, frozen=True):
     """What becomes of the terms.
 
     ``accepted``: all asked terms hold unchanged, so their hashes are signed. ``own`` are the owner's terms, which
@@ -55,8 +53,7 @@ class TermsAnswer:
     own: Terms | None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownAsker:
+class KnownAsker(Struct, frozen=True):
     """What is known of the asker before: ``got`` maps claim names to the version that they hold.
 
     ``tag`` is the random part of this provider's aliases, None for a claimed asker, who gets none.
@@ -67,8 +64,7 @@ class KnownAsker:
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """What would go, and what would not.
 
     ``claims`` hold every name of ``credentials`` once. Asked and not going: ``missing`` (not in the vault, or not of

@@ -7,9 +7,10 @@ is said of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from ownerd.model.request import Trust
@@ -40,8 +41,7 @@ class Substitute(StrEnum):
     LATER = "later"  # nothing now: "ask again when you need it"
 
 
-@dataclass(frozen=True, slots=True)
-class GrantLimits:
+class GrantLimits(Struct, frozen=True):
     """How far a grant goes: ``days`` ≤ `MAX_GRANT_DAYS`, ``count`` uses in all, at most ``per_hour`` of them."""
 
     days: int
@@ -49,8 +49,7 @@ class GrantLimits:
     per_hour: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule. ``number`` counts from 1 in the text; a None matches everything.
 
     ``provider`` is a DNS name, ``*.`` and a DNS name for everything below it, or a full client_id. ``trust`` is the
@@ -69,16 +68,14 @@ class Rule:
     grant: GrantLimits | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MailAlias:
+class MailAlias(Struct, frozen=True):
     """How mail aliases are made: ``mailbox`` with plus-addressing (user+TAG@host), or TAG@``domain``."""
 
     mailbox: str | None = None
     domain: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """A whole policy. ``terms`` are the owner's own, by DPV purpose; key None is for every other purpose."""
 
     text: str = ""
@@ -87,8 +84,7 @@ class Policy:
     alias: MailAlias | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What the policy says of one claim, and ``why`` in one plain sentence that names the rule."""
 
     claim: str

@@ -6,13 +6,12 @@ Only `ownerd.credential.dcql` makes these. Whether a credential query could be m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 PathElement = str | int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimQuery:
+class ClaimQuery(Struct, frozen=True):
     """One claims query: optional id, path (member name, array index ≥ 0, or None for all elements of an array).
 
     ``values``, where there are any, are the only ones that would do, compared by JSON type and value.
@@ -23,8 +22,7 @@ class ClaimQuery:
     values: tuple[str | int | bool, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialQuery:
+class CredentialQuery(Struct, frozen=True):
     """One credential query.
 
     ``claims`` may be empty: then nothing but the credential itself is asked. ``claim_sets`` are alternatives in the
@@ -38,16 +36,14 @@ class CredentialQuery:
     unmet: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialSet:
+class CredentialSet(Struct, frozen=True):
     """One credential set query: ``options`` in the provider's order, each a tuple of credential query ids."""
 
     options: tuple[tuple[str, ...], ...]
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A whole query. Without ``sets`` every credential is required."""
 
     credentials: tuple[CredentialQuery, ...]

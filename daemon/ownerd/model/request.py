@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from ownerd.model.encoding import Json
@@ -23,8 +24,7 @@ class Trust(StrEnum):
     CLAIMED = "claimed"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """A relying party: trust level, full prefixed ``client_id`` and the thumbprint of its request key.
 
     ``name`` is what prompts show (a DNS name where one was verified). ``anchor`` is the SHA-256 hex
@@ -39,8 +39,7 @@ class Provider:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientKey:
+class RecipientKey(Struct, frozen=True):
     """The P-256 public JWK that the answer is sealed to: ``alg`` ECDH-ES, ``enc`` A128GCM or A256GCM."""
 
     jwk: dict[str, Json]
@@ -49,8 +48,7 @@ class RecipientKey:
     enc: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One verified request.
 
     ``digest`` is the SHA-256 of the request bytes as received. ``purpose`` is the provider's own words or None.

@@ -7,8 +7,9 @@ words and is the whole of what is understood. Providers send terms in OpenID4VP 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.model.encoding import Json
 
@@ -47,8 +48,7 @@ PURPOSES: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """Terms of use. ``retention_days`` None: without limit. ``recipients`` are names of third parties; empty: none.
 
     ``agreement`` is a URI of a roster agreement (IEEE 7012), or None.
@@ -69,8 +69,7 @@ class Terms:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class AskedTerms:
+class AskedTerms(Struct, frozen=True):
     """A provider's terms: ``credentials`` are the query ids they belong to, ``encoded`` the string that is hashed."""
 
     terms: Terms

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from ownerd.model.encoding import Json
 from ownerd.model.secret import Secret
@@ -11,8 +12,7 @@ from ownerd.model.secret import Secret
 Transport = Literal["usb", "pcsc", "software", "pkcs11"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
+class TokenInfo(Struct, frozen=True):
     """A token that is present now. ``id`` is stable while it stays plugged in; ``pin_tries`` None: unknown."""
 
     id: str
@@ -30,8 +30,7 @@ CurveName = Literal["P-256", "P-384"]
 CardAlgorithm = Literal["ES256", "ES384", "RS256"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCredential:
+class TokenCredential(Struct, frozen=True):
     """The enrolled credential of one token: what finds the token again and verifies its signatures.
 
     ``public_key`` is the public JWK of the signing key (P-256; for cards also P-384 or RSA).
@@ -57,8 +56,7 @@ class TokenCredential:
         return self.type == "fido2" or self.agreement_key is not None
 
 
-@dataclass(frozen=True, slots=True)
-class SecretHandle:
+class SecretHandle(Struct, frozen=True):
     """Names one secret inside a token, and holds the secret's key check value.
 
     ``salt`` is 32 bytes for hmac-secret (FIDO2), or an uncompressed point (X9.62) on the curve of the card's
@@ -70,8 +68,7 @@ class SecretHandle:
     check: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fido2Approval:
+class Fido2Approval(Struct, frozen=True):
     """A WebAuthn assertion, stored whole, over ``SHA-256(client_data_json)`` (WebAuthn section 7.2)."""
 
     token: str
@@ -82,8 +79,7 @@ class Fido2Approval:
     type: Literal["fido2"] = "fido2"
 
 
-@dataclass(frozen=True, slots=True)
-class CardApproval:
+class CardApproval(Struct, frozen=True):
     """A card's signature over an entry's challenge by the enrolled signing key.
 
     ``type`` is ``piv`` (SP 800-73-4, key 9C) or ``pkcs11``; ``algorithm`` is a JWS name, and what is hashed and
@@ -96,8 +92,7 @@ class CardApproval:
     type: Literal["piv", "pkcs11"] = "piv"
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryApproval:
+class RecoveryApproval(Struct, frozen=True):
     """An Ed25519 signature over "ownerd/recovery/v1" ‖ 0x00 ‖ challenge by the recovery code's key."""
 
     signature: bytes
@@ -107,8 +102,7 @@ class RecoveryApproval:
 Approval = Fido2Approval | CardApproval | RecoveryApproval
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class TokenAnswer(Struct, frozen=True):
     """One touch: the approval, and one 32-byte secret per handle that was sent."""
 
     approval: Approval

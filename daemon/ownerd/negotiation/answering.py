@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.model.claim import DERIVED_LABELS, LABELS, Claim
 from ownerd.model.derived import derive
@@ -52,8 +54,7 @@ class Fate(Enum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One asked name. ``claim`` is what goes, under its own name or ``instead_of`` it; ``grant`` lets it go again.
 
     ``each_time`` says that a rule wants the owner asked about ``claim`` each time.

@@ -8,9 +8,11 @@ owner's right (docs/decisions/0007): what is not there, or held back, or refused
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ownerd.model.claim import LABELS, Claim
 from ownerd.model.offer import KnownAsker, Offer, OfferedClaim, OfferedCredential, TermsAnswer
@@ -109,8 +111,7 @@ def negotiate_blind(
     return replace(made, request=request)
 
 
-@dataclass
-class _Going:
+class _Going(Struct):
     """What comes of the chosen claims queries: each offered claim once, each asked name with one fate."""
 
     claims: dict[str, OfferedClaim] = field(default_factory=dict)

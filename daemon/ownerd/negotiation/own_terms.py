@@ -8,7 +8,8 @@ owner allows: what goes along then names the purposes that are left.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.offer import TermsAnswer

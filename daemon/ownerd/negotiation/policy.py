@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ownerd.credential.dns_name import is_dns_name
 from ownerd.model.claim import claim_label
@@ -46,8 +48,7 @@ _ACTIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Struct, frozen=True):
     """The rules for one provider and one purpose, by claim: the first of each kind."""
 
     exact: dict[str, Rule]
@@ -60,8 +61,7 @@ class _Table:
         return min((rule for rule in found if rule is not None), key=lambda rule: rule.number, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A policy narrowed down to one provider and its purposes, so that many claims are decided fast."""
 
     tables: tuple[_Table, ...]

@@ -9,9 +9,10 @@ the provider's order and cuts off what is no better already; a query that takes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.model.errors import NotSupported
 from ownerd.model.query import ClaimQuery, CredentialQuery, Query
@@ -24,16 +25,14 @@ Answered = Mapping[AskKey, tuple[Outcome, ...]]
 Measure = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One credential that goes, and the claims queries that it answers, in the order of the query."""
 
     credential: CredentialQuery
     claims: tuple[ClaimQuery, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Masks:
+class _Masks(Struct, frozen=True):
     """What some claims queries come to: bits of asks that lack, of claims that go, of asks met by a stand-in."""
 
     lacks: int = 0
@@ -50,8 +49,7 @@ class _Masks:
         return self | other == other
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(Struct, frozen=True):
     claims: tuple[ClaimQuery, ...]
     masks: _Masks
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from ownerd.model.errors import Dismissed, InternalError, InvalidArgument
 
@@ -37,8 +38,7 @@ _COMMAND = re.compile(rb"[A-Z]+", re.ASCII)
 _ERROR = re.compile(rb"ERR ([0-9]{1,10})(?: .*)?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One complete answer: ``error`` is None after OK, else the low 16 bits of the code."""
 
     data: bytes | None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import constant_time
@@ -18,6 +17,7 @@ from fido2.cose import ES256, CoseKey
 from fido2.ctap import CtapError
 from fido2.ctap2.pin import ClientPin, PinProtocol, PinProtocolV2
 from fido2.utils import sha256
+from msgspec import Struct
 
 from ownerd.softtoken.parameters import ERR, optional, required
 from ownerd.softtoken.state import PIN_TRIES, TokenState
@@ -85,8 +85,7 @@ class AuthenticatorProtocol:
         return self._protocol.encrypt(key, plaintext)
 
 
-@dataclass(slots=True)
-class _Token:
+class _Token(Struct):
     """The pinUvAuthToken in use (6.5.2.1). ``rp_id`` is bound at first use when the platform gave none."""
 
     value: bytes

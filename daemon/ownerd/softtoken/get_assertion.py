@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.ctap import CtapError
 from fido2.webauthn import AuthenticatorData
+from msgspec import Struct
 
 from ownerd.softtoken.client_pin import PERMISSION
 from ownerd.softtoken.core import Core, rp_id_hash
@@ -22,8 +22,7 @@ NEXT_ASSERTION_SECONDS: Final = 30.0
 FLAG = AuthenticatorData.FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     client_data_hash: bytes
     rp_id: str
     touched: bool

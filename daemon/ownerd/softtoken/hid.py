@@ -10,11 +10,11 @@ import os
 import struct
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from fido2.ctap import STATUS, CtapError
 from fido2.hid import CAPABILITY, CTAPHID, TYPE_INIT
+from msgspec import Struct
 
 from ownerd.softtoken.core import FIRMWARE_VERSION
 
@@ -39,23 +39,20 @@ def format_message(channel: int, command: int, payload: bytes) -> list[bytes]:
     return [report.ljust(REPORT_BYTES, b"\0") for report in reports]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Reports to send back to the connection that was heard."""
 
     reports: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(Struct, frozen=True):
     """A complete CBOR command; the port is busy until `HidPort.finish`."""
 
     channel: int
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """End the wait for a touch; when ``drop``, the answer goes nowhere (the channel was synchronised anew)."""
 
     drop: bool
@@ -64,8 +61,7 @@ class Cancel:
 Event = Reply | Serve | Cancel
 
 
-@dataclass(slots=True)
-class _Incoming:
+class _Incoming(Struct):
     channel: int
     command: int
     length: int

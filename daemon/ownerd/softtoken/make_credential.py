@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256
 from fido2.ctap import CtapError
 from fido2.webauthn import AttestedCredentialData, AuthenticatorData
+from msgspec import Struct
 
 from ownerd.softtoken.client_pin import PERMISSION, public_cose_key
 from ownerd.softtoken.core import AAGUID, Core, rp_id_hash
@@ -24,8 +24,7 @@ MAX_NAME_BYTES: Final = 64
 FLAG = AuthenticatorData.FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     client_data_hash: bytes
     rp_id: str
     user: dict[str, Any]

@@ -13,7 +13,6 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from fido2 import cbor
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from ownerd.softtoken.failure import StateError
 
@@ -37,8 +38,7 @@ PIN_TRIES: Final = 8
 EMPTY_LARGE_BLOBS: Final = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """One key pair. ``private_key`` is the P-256 scalar (32 bytes); ``order`` counts creations.
 
     ``protect`` is the credProtect level 1 to 3. The two secrets are hmac-secret's CredRandom (32 bytes each).
@@ -56,8 +56,7 @@ class Credential:
     order: int
 
 
-@dataclass(slots=True)
-class TokenState:
+class TokenState(Struct):
     """All that survives a restart. ``pin_hash``: first 16 bytes of SHA-256 of the PIN, empty without a PIN."""
 
     credentials: dict[bytes, Credential] = field(default_factory=dict)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from threading import Event
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class Act(Enum):
@@ -17,8 +18,7 @@ class Act(Enum):
     RESET = "ERASE this token: every credential and the PIN"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One touch that is asked for; ``rp_id`` is as the client sent it, and None where there is none."""
 
     act: Act

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -48,7 +47,7 @@ class BackupFiles:
             await self._store.snapshot(snapshot)
             return await asyncio.to_thread(_write, Path(path), snapshot, seal)
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            files.remove_directory(directory)
 
     # -- reading one --
 
@@ -101,7 +100,7 @@ class BackupFiles:
 
     async def discard(self) -> None:
         """Remove what was staged."""
-        shutil.rmtree(self._staged().parent, ignore_errors=True)
+        files.remove_directory(self._staged().parent)
 
     def _staged(self) -> Path:
         return self._database.with_name(RESTORING) / "ownerd.db"
@@ -110,7 +109,7 @@ class BackupFiles:
 def _remake(directory: Path) -> None:
     """An empty directory of ours; what a killed daemon left in it goes."""
     with storage_errors():
-        shutil.rmtree(directory, ignore_errors=True)
+        files.remove_directory(directory)
         files.secure_directory(directory)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -58,7 +57,7 @@ class VaultDatabase:
             self._lock = files.lock_file(self._path.with_name(LOCK_NAME))
             for left in (BACKING_UP, RESTORING):
                 # Whole copies of a database, left by whoever was killed: nothing is erased in them.
-                shutil.rmtree(self._path.with_name(left), ignore_errors=True)
+                files.remove_directory(self._path.with_name(left))
         files.secure_file(self._path, create=create)
         if 0 < self._path.lstat().st_size < _SMALLEST_FILE:
             # SQLite takes the stump of a header for an empty file and would start afresh.

@@ -67,6 +67,14 @@ def secure_directory(path: Path) -> None:
         _verify_private(status, path.name, "700")
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory and all that is in it; what is not there or cannot be removed is left, without a word."""
+    if os.path.lexists(path):
+        import shutil  # and with it three compressors, which a start does without
+
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def secure_file(path: Path, *, create: bool = False) -> None:
     """Make sure that ``path`` is a regular file of ours, mode 0600, one name; make an empty one if asked.
 

@@ -7,8 +7,9 @@ A finder is a callable without arguments that lists candidates and opens nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from ownerd.model.token import Transport
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 MAX_NAME_CHARS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """``id`` is stable while the token stays plugged in; ``open`` runs on the token's worker thread."""
 
     id: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fido2 import cbor
@@ -19,6 +18,7 @@ from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.ctap2.pin import ClientPin
 from fido2.hid import CTAPHID
 from fido2.webauthn import AuthenticatorData
+from msgspec import Struct
 
 _MAX_INFOS: Final = 8
 _SALT_BYTES: Final = 32
@@ -44,8 +44,7 @@ class Ctap(Ctap2):
         return _parse_info(bytes(answer[1:]))
 
 
-@dataclass(frozen=True, slots=True)
-class Assertion:
+class Assertion(Struct, frozen=True):
     """An answer to getAssertion, taken apart and not yet verified."""
 
     credential: Mapping[str, Any]

@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.core.ports import Recognised, TokenUi
 from ownerd.ledger.approval import CHALLENGE_BYTES, client_data
@@ -45,8 +46,7 @@ MAX_HANDLES: Final = 2
 BUSY_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     """One token's part of `Fido2Tokens.recognise`."""
 
     found: Sequence[TokenCredential] = ()

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
+
+from msgspec import Struct, field
 
 from ownerd.model.errors import Busy, PinBlocked, PinWrong, ProtocolBroken, TouchTimeout
 from ownerd.tokens.candidate import Candidate, Finder
@@ -72,8 +73,7 @@ def name_users(candidate: Candidate, text: str) -> str:
     return name_card_users(text) if candidate.transport == "pcsc" else text
 
 
-@dataclass(slots=True)
-class _Token:
+class _Token(Struct):
     worker: Worker
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from msgspec import Struct
 
 from ownerd.model.errors import (
     OwnerdError,
@@ -57,8 +57,7 @@ class CardLink(Protocol):
         """Exchange one short APDU: (data, status word)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What a card shows of itself without a PIN: CHUID digest and the keys of its certificates.
 
     ``signing_key`` and ``agreement_key`` are None without a certificate, else any public key object.

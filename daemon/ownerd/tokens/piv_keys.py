@@ -6,7 +6,6 @@ Signing keys: P-256 (ES256), P-384 (ES384), RSA-2048 (RS256). Agreement keys: P-
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from cryptography.exceptions import InvalidSignature
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
 
 from ownerd.model.encoding import Json, format_b64u, parse_b64u
 from ownerd.model.errors import InvalidArgument, ProtocolBroken, Unsupported, WrongKey
@@ -26,8 +26,7 @@ RSA_BITS: Final = 2048
 _SHA256_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """A curve that cards have: its JWK name, PIV algorithm identifier (SP 800-78-4 table 6-2) and coordinate size."""
 
     name: str
@@ -44,8 +43,7 @@ CURVES: Final = (
 PIV_RSA_2048: Final = 0x07
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKeys:
+class PublicKeys(Struct, frozen=True):
     """Keys that were generated on a card, where they were."""
 
     signing: ec.EllipticCurvePublicKey | None = None

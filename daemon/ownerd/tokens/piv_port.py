@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
+
+from msgspec import Struct, field
 
 from ownerd.core.ports import Recognised, TokenUi
 from ownerd.model.errors import (
@@ -46,8 +47,7 @@ PREFIX: Final = "piv-"
 BUSY_SECONDS: Final = 1.0
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """One reader slot: who works with it, and what its card last said of itself."""
 
     name: str

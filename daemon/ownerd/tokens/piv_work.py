@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from ownerd.core.ports import PIN_TRIES_AT_RISK
 from ownerd.ledger.approval import CHALLENGE_BYTES, card_message
@@ -35,8 +36,7 @@ class Match(Enum):
     REPLACED = "replaced"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What a card shows without a PIN; ``tries`` None: the PIN counts as verified, so all tries are left."""
 
     identity: Identity

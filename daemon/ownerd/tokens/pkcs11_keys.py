@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
@@ -38,8 +38,7 @@ _CURVES: Final[dict[bytes, ec.EllipticCurve]] = {
 _ORDER: Final = ("ES256", "ES384", "RS256")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Struct, frozen=True):
     """A private key object and its public half. ``asks_again``: CKA_ALWAYS_AUTHENTICATE."""
 
     id: bytes

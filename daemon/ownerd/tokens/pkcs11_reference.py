@@ -7,10 +7,10 @@ proves nothing: what a token signs is verified against the enrolled key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
+from msgspec import Struct
 
 from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument
@@ -19,8 +19,7 @@ MAX_BYTES: Final = 1023
 _NAMES: Final = ("label", "manufacturer", "model", "serial")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """How a token calls itself."""
 
     label: str
@@ -29,8 +28,7 @@ class Identity:
     serial: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A token, and the CKA_IDs of its signing key and of its agreement key (None: it only signs)."""
 
     identity: Identity

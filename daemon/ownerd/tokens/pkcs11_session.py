@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import Struct
 from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class, whatever it is called
 from pkcs11.constants import Attribute, SlotFlag, TokenFlag
 from pkcs11.exceptions import (
@@ -54,8 +54,7 @@ MIN_NEW_PIN_CHARS: Final = 4
 _SHA256_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a token is, and who it says it is: enough to see that another took its place."""
 
     module: Module
@@ -70,8 +69,7 @@ class Place:
         return "pkcs11-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A token that is present, described from C_GetTokenInfo alone."""
 
     place: Place

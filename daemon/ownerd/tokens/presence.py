@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from ownerd.core.ports import TokenPort
 from ownerd.model.errors import Busy, OwnerdError
@@ -33,8 +34,7 @@ _UNIX_COLUMNS: Final = 8
 _CONTACTLESS_TD: Final = (0x80, 0x01)
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """What a transport shows of a token.
 
     ``trace`` is another one whenever the token may have been away, and None while it is. ``stays``: whether the

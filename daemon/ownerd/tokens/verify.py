@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.webauthn import AuthenticatorData
+from msgspec import Struct
 
 from ownerd.ledger.approval import verify_fido2
 from ownerd.ledger.facts import public_key
@@ -38,8 +38,7 @@ _RP_ID_HASH: Final = hashlib.sha256(RP_ID.encode()).digest()
 _FLAG = AuthenticatorData.FLAG
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Struct, frozen=True):
     """A verified new credential: its id and its P-256 public JWK."""
 
     credential_id: bytes

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from demo.stage import BIN
+from msgspec.structs import replace
 from tests.rigs.bus import ROOT
 from tests.rigs.ledgers import Tables
 from tests.rigs.long_ledgers import long_ledger, write_long_ledger

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from msgspec.structs import replace
 from tests.rigs.core import APP, TTY, CoreRig, FakeToken, kinds, make_core, seal, set_up, verify
 from tests.rigs.ledgers import rsa_key
 from tests.rigs.provider import ProviderRig

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import APP, CoreRig, kinds, make_core, seal, set_up
 from tests.rigs.provider import CLIENT_ID, RESPONSE_URI, ProviderRig
 from tests.rigs.stores import FakeStore

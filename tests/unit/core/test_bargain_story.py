@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import APP, TOOL, CoreRig, kinds, make_core, opened_values, seal, set_up, verify
 from tests.rigs.provider import CLIENT_ID, RESPONSE_URI, ProviderRig
 from tests.rigs.stores import FakeStore

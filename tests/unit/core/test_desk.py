@@ -1,10 +1,10 @@
 """Waiting acts: one prompt at a time, narrowing, refusing, lending a terminal, cancelling."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, opened_values, seal, set_up
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore

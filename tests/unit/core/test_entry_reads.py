@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.rigs.core import APP, TOOL, CoreRig, kinds, make_core, seal, set_up
 from tests.rigs.stores import FakeStore
 

@@ -1,10 +1,10 @@
 """Being disturbed less: one prompt at a time, the owner first, identical requests once, apps in their budget."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import (
     APP,
     TTY,

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import APP, CoreRig, FakeToken, kinds, make_core, opened_values, set_up, verify
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore

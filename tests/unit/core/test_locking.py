@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
+from msgspec.structs import replace
 from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, set_up, verify
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import replace
 
 import pytest
 from demo import provider_kit as kit
 from joserfc import jws
 from joserfc.jwk import ECKey
+from msgspec.structs import replace
 
 from ownerd.credential import presentation as p
 from ownerd.credential.did import did_jwk

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ownerd.credential import presentation as p
 from ownerd.credential.did import did_jwk, parse_did_jwk

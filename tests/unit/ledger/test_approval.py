@@ -1,8 +1,7 @@
 """Approvals: everything that must be so is checked, each check alone."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.rigs.ledgers import TestToken
 
 from ownerd.ledger.approval import client_data, verify_fido2

@@ -1,10 +1,9 @@
 """Approvals by cards and by the recovery code: each check alone, and no kind ever stands for another."""
 
-from dataclasses import replace
-
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from msgspec.structs import replace
 from tests.rigs.ledgers import TestCard, TestRecovery, TestToken, rsa_key
 
 from ownerd.ledger.approval import (

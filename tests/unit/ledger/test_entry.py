@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rigs.ledgers import LedgerMaker, TestCard, TestToken, steady
 
 from ownerd.ledger import entry

@@ -1,11 +1,10 @@
 """Openings: sealed to one key and one entry, and compared with what the entry committed to."""
 
-from dataclasses import replace
-
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rigs.ledgers import counting_rng, steady
 
 from ownerd.ledger.entry import Leaf, LeafCore, commit

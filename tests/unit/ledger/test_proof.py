@@ -2,11 +2,11 @@
 
 import base64
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rigs.ledgers import LedgerMaker, TestToken, steady
 
 from ownerd.ledger.entry import MAX_LAG, Leaf, format_leaf, origin, parse_leaf

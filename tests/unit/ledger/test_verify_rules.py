@@ -1,8 +1,7 @@
 """Each rule of verification alone: a ledger whose keys are all good, and one thing in it that may not be."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.rigs.ledgers import LedgerMaker, TestToken, small_ledger
 
 from ownerd.ledger.entry import MAX_LAG, challenge, origin, parse_leaf

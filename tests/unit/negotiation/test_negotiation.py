@@ -1,8 +1,7 @@
 """What is offered: by the policy, what is there and what the owner holds back."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.rigs.negotiating import (
     CLAIMED,
     DELIVERY,

@@ -1,11 +1,11 @@
 """Which rule decides, for whom, and why."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rigs.negotiating import CLAIMED, DELIVERY, MARKETING, PINNED, SHOP, policy
 
 from ownerd.model.policy import Action, GrantLimits, Policy, Rule

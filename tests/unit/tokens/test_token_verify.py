@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256, CoseKey
 from fido2.webauthn import Aaguid, AttestedCredentialData, AuthenticatorData
+from msgspec.structs import replace
 
 from ownerd.core.seal import key_check
 from ownerd.ledger.approval import client_data
