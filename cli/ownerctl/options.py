@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from msgspec import Struct
 
 
-class Output(Struct, frozen=True):
+class Output(NamedTuple):
     """How to speak: data as JSON or for people, progress in plain lines where there is no terminal."""
 
     json: bool = False

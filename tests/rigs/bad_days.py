@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import mmap
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -55,15 +57,22 @@ class _Page(ctypes.Structure):
     )
 
 
+@functools.cache
+def _compiled() -> bytes:
+    compiler = shutil.which("gcc")
+    assert compiler is not None
+    source = ROOT / "tests" / "misbehaving" / "bad_day.c"
+    with tempfile.NamedTemporaryFile(suffix=".so") as made:
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made.name, source, "-ldl"], check=True)
+        return Path(made.name).read_bytes()
+
+
 class BadDay:
     """What goes wrong in the daemon, and what it did since that was chosen."""
 
     def __init__(self, directory: Path, data: Path, config: Path) -> None:
-        compiler = shutil.which("gcc")
-        assert compiler is not None
         library, control = directory / "bad_day.so", directory / "bad_day"
-        source = ROOT / "tests" / "misbehaving" / "bad_day.c"
-        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+        library.write_bytes(_compiled())
         control.write_bytes(bytes(ctypes.sizeof(_Page)))
         with control.open("r+b") as file:
             self._page = _Page.from_buffer(mmap.mmap(file.fileno(), 0))
