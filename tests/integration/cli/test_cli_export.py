@@ -12,7 +12,8 @@ import pytest
 from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
-from tests.rigs.cli import TIME, Desk
+from tests.rigs._cli_agent import TIME
+from tests.rigs.cli import Desk
 from tests.rigs.ledgers import bad_day_ledger, write_database
 
 from ownerd.model.encoding import parse_b64u

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.rigs.cli import TIME, Desk
+from tests.rigs._cli_agent import TIME
+from tests.rigs.cli import Desk
 
 GRANT = {
     "id": "9", "provider": "p1", "name": "shop.example", "claims": ["email", "age_over_18"], "since": TIME,

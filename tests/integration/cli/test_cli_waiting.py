@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from tests.rigs.cli import TIME, Desk
+from tests.rigs._cli_agent import TIME
+from tests.rigs.cli import Desk
 
 ENTRY = {
     "seq": 2,

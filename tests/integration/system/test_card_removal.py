@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from demo.stage import Stage
 from tests.rigs import pcsc
-from tests.rigs.logind import newest_entry
+from tests.rigs._logind import newest_entry
 from tests.rigs.piv import PivRig
 from tests.rigs.system import CardWorld
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from demo.stage import Stage, touch
+from tests.rigs._logind import LOGIN1, MANAGER_PATH, OTHER, OURS, PROPERTIES, newest_entry
 from tests.rigs.bus import LIBRARIES, PrivateBus
-from tests.rigs.logind import LOGIN1, MANAGER_PATH, OTHER, OURS, PROPERTIES, Logind, newest_entry
+from tests.rigs.logind import Logind
 from tests.rigs.system import World
 
 from ownerd.dbuslib import BUS_DAEMON, BUS_DAEMON_PATH, Message, Variant, call_bus_daemon, connect_bus

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from tests.rigs.logind import Logind, newest_entry
+from tests.rigs._logind import newest_entry
+from tests.rigs.logind import Logind
 from tests.rigs.memory import require_root, search, stage_processes, vault_keys
 from tests.rigs.system import World
 

@@ -6,7 +6,7 @@ import signal
 import time
 
 from demo.stage import PASSPHRASE, Stage
-from tests.rigs.logind import newest_entry
+from tests.rigs._logind import newest_entry
 from tests.rigs.system import World
 
 
