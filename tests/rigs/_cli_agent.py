@@ -1,7 +1,6 @@
-"""The scripted agent of `tests.rigs.cli`, which says what a plan is. Run as ``python -m tests.rigs._cli_agent HOME``.
+"""The scripted agent of `tests.rigs.cli`, which says what a plan is. `serve` is run in a process that was forked for it.
 
-It prints ``ready``, writes one JSON line a call into HOME/calls, and ends on SIGTERM. Imports as little as the real one:
-it starts some hundred times.
+It writes one JSON line a call into HOME/calls, and ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,13 +9,25 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.rigs._cli_bargain import BargainCases
 from tests.rigs._cli_tokens import TokenCases
+
+from ownerd.bus.service import BusService
+from ownerd.core.service import Pending, Released, Status
+from ownerd.credential.jwe import new_key, open_jwe, public_jwk, public_members, seal_jwe
+from ownerd.credential.presentation import build_response, finish, prepare
+from ownerd.credential.request_object import read_request
+from ownerd.model.errors import error_table
+from ownerd.model.names import Progress
+from ownerd.model.paths import session_key_path
+from ownerd.model.token import TokenInfo
 
 TIME = "2026-11-23T14:00:00.123Z"
 
@@ -25,7 +36,6 @@ class ScriptedAgent(BargainCases, TokenCases):
     """An `AgentService` with claims in memory, following the plan."""
 
     def __init__(self, home: Path) -> None:
-        from ownerd.credential.jwe import new_key
 
         self._home = home
         self._key = new_key()
@@ -42,8 +52,6 @@ class ScriptedAgent(BargainCases, TokenCases):
         return json.loads(path.read_text()).get(name, default) if path.exists() else default
 
     async def act(self, what: str, job: Any) -> None:
-        from ownerd.model.errors import error_table
-        from ownerd.model.names import Progress
 
         terminal = job.terminal
         self.note(what, None if terminal is None else [terminal.tty, terminal.term, terminal.locale])
@@ -63,7 +71,6 @@ class ScriptedAgent(BargainCases, TokenCases):
                     raise
 
     def _open(self, sealed: str) -> tuple[dict[str, Any], Any]:
-        from ownerd.credential.jwe import open_jwe, seal_jwe
 
         message = json.loads(open_jwe(sealed, self._key))
         assert message.pop("v") == 1
@@ -72,23 +79,15 @@ class ScriptedAgent(BargainCases, TokenCases):
         return message, lambda answer: seal_jwe(json.dumps(answer).encode(), key)
 
     def session_key(self) -> str:
-        from ownerd.credential.jwe import public_jwk
 
         return json.dumps(public_jwk(self._key))
 
     def status(self) -> Any:
-        from ownerd.core.service import Status
 
         plain = {"set_up": True, "unlocked": True, "providers": 1, "tokens": 1, "entries": 3, "pending": 0}
         return Status(**{**plain, "claims": len(self.claims), **self.plan("status", {})})
 
     async def present(self, caller: Any, request: str, job: Any, wishes: Any = None) -> Any:
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        from ownerd.core.service import Released
-        from ownerd.credential.jwe import public_members
-        from ownerd.credential.presentation import build_response, finish, prepare
-        from ownerd.credential.request_object import read_request
 
         await self.act("present", job)
         if (offered := self.offered(request, wishes)) is not None:
@@ -123,8 +122,6 @@ class ScriptedAgent(BargainCases, TokenCases):
             self.ended.set()
 
     async def tokens(self) -> Any:
-        from ownerd.model.token import TokenInfo
-
         soft = {
             "id": "soft-1", "name": "software token 1", "transport": "software", "aaguid": "00",
             "firmware": 1, "has_pin": False, "pin_tries": None, "software": True,
@@ -169,8 +166,6 @@ class ScriptedAgent(BargainCases, TokenCases):
         return seal({"entry": 3, "claims": list(changed)})
 
     def pending(self) -> Any:
-        from ownerd.core.service import Pending
-
         gone = {call[1] for call in map(json.loads, (self._home / "calls").read_text().splitlines())
                 if call[0] in {"approve", "refuse"}}  # fmt: skip
         rows = self.plan("pending", [])
@@ -187,10 +182,15 @@ class ScriptedAgent(BargainCases, TokenCases):
         await self.act("show_values", job)
 
 
-async def _serve(home: Path) -> None:
-    from ownerd.bus.service import BusService
-    from ownerd.model.paths import session_key_path
+def serve(home: Path, env: Mapping[str, str], told: Connection) -> None:
+    """Be the agent of a desk; says "ready" to ``told``."""
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    asyncio.run(_serve(home, told))
 
+
+async def _serve(home: Path, told: Connection) -> None:
     agent = ScriptedAgent(home)
     agent.note("started")
     service = BusService(agent)
@@ -199,11 +199,7 @@ async def _serve(home: Path) -> None:
     session_key_path().write_text(agent.plan("session_key", agent.session_key()))
     session_key_path().chmod(agent.plan("session_key_mode", 0o600))
     await service.start()
-    print("ready", flush=True)
+    told.send("ready")
     ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(agent.ended.wait())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     await service.stop()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))

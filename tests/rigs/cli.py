@@ -8,6 +8,7 @@ ends is chosen by a plan, JSON in a file that each call reads anew:
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pty
 import select
@@ -16,12 +17,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rigs.bus import ROOT, PrivateBus
+from tests.rigs import _cli_agent
+from tests.rigs.bus import PrivateBus
 
+# One process has all modules of the agent; what it forks is there at once, and some hundred are.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.rigs._cli_agent"])
 TOOL = [sys.executable, "-c", "from ownerctl.main import main; main()"]
 
 
@@ -44,7 +50,7 @@ class Desk:
 
     home: Path
     address: str
-    agent: subprocess.Popen[str] | None = None
+    agent: BaseProcess | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -79,21 +85,17 @@ class Desk:
         raise AssertionError(f"no call {name} in {self.calls()}")
 
     def start_agent(self) -> None:
-        self.agent = subprocess.Popen(
-            [sys.executable, "-m", "tests.rigs._cli_agent", str(self.home)],
-            cwd=ROOT,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.agent.stdout is not None
-        assert self.agent.stdout.readline() == "ready\n"
+        heard, told = FORKS.Pipe(duplex=False)
+        self.agent = FORKS.Process(target=_cli_agent.serve, args=(self.home, self.env, told), daemon=True)
+        self.agent.start()
+        told.close()
+        assert heard.recv() == "ready"
+        heard.close()
 
     def stop_agent(self) -> None:
-        if self.agent is not None and self.agent.stdout is not None:
+        if self.agent is not None:
             self.agent.terminate()
-            self.agent.wait(10)
-            self.agent.stdout.close()
+            self.agent.join(10)
             self.agent = None
 
     def run(self, *arguments: str, stdin: str | bytes = b"", **env: str) -> Ran:

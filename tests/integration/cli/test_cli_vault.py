@@ -29,7 +29,7 @@ def test_unlock_asks_only_a_locked_vault(cli_desk: Desk) -> None:
 def test_lock_ends_the_daemon_and_wakes_none(cli_desk: Desk) -> None:
     assert cli_desk.run("lock").out == "locked\n"
     assert cli_desk.agent is not None
-    cli_desk.agent.wait(10)
+    cli_desk.agent.join(10)
     ran = cli_desk.run("lock")
     assert (ran.code, ran.out) == (0, "locked already, ownerd is not running\n")
 

@@ -1,7 +1,8 @@
 """The disk is full, read-only or broken at any write of the real daemon: an error by name, nothing released or lost.
 
 The N-th call below the data directory fails (tests/misbehaving/bad_day.c), and N goes on until the act is done before
-it. One daemon lives through all of it; ``--long`` tries every N instead of some, and opens the vault anew after each.
+it. One vault lives through all of it, and one daemon through an act; ``--long`` tries every N instead of some, and opens
+the vault anew after each.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from demo.stage import Stage
 from tests.rigs.bad_days import HALF, SHORT, BadWorld
+from tests.rigs.bus import require_rig
 
 from ownerd.ledger.entry import Leaf
 from ownerd.model.errors import StorageError
@@ -103,10 +106,26 @@ class Trial:
         world.verified()
 
 
+@pytest.fixture(scope="module")
+def lasting_world() -> Iterator[BadWorld]:
+    """One vault that lives through every fault of this file."""
+    require_rig("dbus-daemon", "pinentry-tty", "gcc")
+    with Stage() as stage:
+        stage.start_bus()
+        world = BadWorld(stage)
+        yield world
+        world.kill()
+
+
 async def _ready(world: BadWorld) -> None:
+    world.kill()
     world.start()
-    await world.set_up()
-    await world.set("given_name", "Ada")
+    if world.verified():
+        await world.unlock()
+    else:
+        await world.set_up()
+        await world.set("given_name", "Ada")
+        await world.grant()  # so that a disclosure takes no touch
 
 
 @pytest.fixture
@@ -131,82 +150,87 @@ def test_a_set_up_is_whole_or_none(bad_world: BadWorld, fault: Fault, long: bool
 
 @every_fault
 def test_a_disclosure_leaves_only_when_it_is_on_the_disk(
-    bad_world: BadWorld, fault: Fault, long: bool
+    lasting_world: BadWorld, fault: Fault, long: bool
 ) -> None:
     async def disclose() -> None:
-        asked = bad_world.request()
-        async with bad_world.client() as app:
-            asked.claims_of(await bad_world.present(asked, app))
+        asked = lasting_world.request()
+        async with lasting_world.client() as app:
+            asked.claims_of(await lasting_world.present(asked, app))
             await asyncio.sleep(DELIVERED_SECONDS)
 
     async def story() -> None:
-        await _ready(bad_world)
-        await bad_world.grant()
-        assert await Trial(bad_world, fault, Kind.DISCLOSURE, long).every_write(disclose)
+        await _ready(lasting_world)
+        assert await Trial(lasting_world, fault, Kind.DISCLOSURE, long).every_write(disclose)
 
     asyncio.run(story())
 
 
-def test_a_write_that_takes_only_half_is_gone_on_with(bad_world: BadWorld, long: bool) -> None:
+def test_a_write_that_takes_only_half_is_gone_on_with(lasting_world: BadWorld, long: bool) -> None:
     async def change() -> None:
-        await bad_world.set("nickname", "Countess")
+        await lasting_world.set("nickname", "Countess")
 
     async def story() -> None:
-        await _ready(bad_world)
-        trial = Trial(bad_world, Fault(HALF, "w"), Kind.OWNER_CHANGE, long)
+        await _ready(lasting_world)
+        trial = Trial(lasting_world, Fault(HALF, "w"), Kind.OWNER_CHANGE, long)
         assert await trial.every_write(change) == []
 
     asyncio.run(story())
 
 
 @every_fault
-def test_an_owners_change_is_whole_or_none(bad_world: BadWorld, fault: Fault, long: bool) -> None:
+def test_an_owners_change_is_whole_or_none(lasting_world: BadWorld, fault: Fault, long: bool) -> None:
     async def change() -> None:
-        await bad_world.set("nickname", "Countess")
+        await lasting_world.set("nickname", "Countess")
 
     async def story() -> None:
-        await _ready(bad_world)
-        assert await Trial(bad_world, fault, Kind.OWNER_CHANGE, long).every_write(change)
+        await _ready(lasting_world)
+        assert await Trial(lasting_world, fault, Kind.OWNER_CHANGE, long).every_write(change)
 
     asyncio.run(story())
 
 
 @every_fault
-def test_a_vault_opens_only_when_that_is_on_the_disk(bad_world: BadWorld, fault: Fault, long: bool) -> None:
+def test_a_vault_opens_only_when_that_is_on_the_disk(
+    lasting_world: BadWorld, fault: Fault, long: bool
+) -> None:
     async def locked() -> None:
-        bad_world.kill()
-        bad_world.start()
+        lasting_world.kill()
+        lasting_world.start()
 
     async def story() -> None:
-        await _ready(bad_world)
+        await _ready(lasting_world)
         await locked()
-        await Trial(bad_world, fault, Kind.UNLOCKED, long, sparse=2).every_write(bad_world.unlock, locked)
+        await Trial(lasting_world, fault, Kind.UNLOCKED, long, sparse=2).every_write(
+            lasting_world.unlock, locked
+        )
 
     asyncio.run(story())
 
 
 @every_fault
-def test_a_lock_ends_the_daemon_whatever_the_disk_does(bad_world: BadWorld, fault: Fault, long: bool) -> None:
+def test_a_lock_ends_the_daemon_whatever_the_disk_does(
+    lasting_world: BadWorld, fault: Fault, long: bool
+) -> None:
     """Its entry may be missing, the keys must not stay."""
 
     async def story() -> None:
-        await _ready(bad_world)
+        await _ready(lasting_world)
         at, unrecorded = 1, 0
         while True:
-            before = len(bad_world.verified())
-            fault.choose(bad_world, at)
-            await bad_world.lock()
-            assert bad_world.daemon is not None
-            assert bad_world.daemon.wait(10) == 0, bad_world.daemon.text
-            hit, text = bad_world.day.hit, bad_world.daemon.text
-            bad_world.kill()
-            new = [leaf.core.kind for leaf in bad_world.verified()[before:]]
+            before = len(lasting_world.verified())
+            fault.choose(lasting_world, at)
+            await lasting_world.lock()
+            assert lasting_world.daemon is not None
+            assert lasting_world.daemon.wait(10) == 0, lasting_world.daemon.text
+            hit, text = lasting_world.day.hit, lasting_world.daemon.text
+            lasting_world.kill()
+            new = [leaf.core.kind for leaf in lasting_world.verified()[before:]]
             assert new in ([], [Kind.LOCKED])
             if not new:
                 unrecorded += 1
                 assert "the lock is not recorded" in text
-            bad_world.start()
-            await bad_world.unlock()
+            lasting_world.start()
+            await lasting_world.unlock()
             if not hit:
                 break
             at += 1 if long else fault.stride * 4
