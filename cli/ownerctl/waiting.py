@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ownerctl.owner import Owner
 
 _POLL_SECONDS = 0.3
+_DONE = "done"
 _COLUMNS = ("id", "kind", "app", "confidence", "state", "since")
 
 
@@ -114,11 +115,13 @@ def approve(
     A locked vault is unlocked first. The daemon asks here, and the touch comes after your answer. With the three
     --grant options the provider may repeat this request without a touch, for 30 days at most.
     """
+    from ownerctl.errors import BadAnswer
     from ownerctl.owner import converse
+    from ownerd.model.errors import error_table
 
     narrowing = _narrowing(without, retention, limits)
 
-    async def work(owner: Owner) -> str:
+    async def work(owner: Owner) -> tuple[str, str | None]:
         from ownerctl.client import variants
 
         chosen = await _choose(owner, request_id)
@@ -128,13 +131,15 @@ def approve(
         options = variants({**owner.terminal, **narrowing})
         await owner.client.owner_call("Requests", "Approve", "sa{sv}", chosen, options)
         await _until_over(owner, chosen)
-        return chosen
+        return chosen, await _outcome(owner, chosen)
 
-    chosen = converse(output, work)
+    chosen, outcome = converse(output, work)
+    if outcome not in (None, _DONE):
+        raise error_table().get(str(outcome), BadAnswer)(f"{chosen} was not answered: {outcome}")
     if output.json:
-        render.emit_json({"id": chosen, "waiting": False})
+        render.emit_json({"id": chosen, "waiting": False, "outcome": outcome})
     else:
-        render.emit_line(f"{chosen} no longer waits")
+        render.emit_line(f"{chosen} no longer waits" if outcome is None else f"{chosen} is answered")
 
 
 def _narrowing(
@@ -156,6 +161,18 @@ def _narrowing(
         except InvalidArgument as error:
             raise UsageTrouble("--retention is not a time", hint="30 days are P30D, a year is P1Y") from error
     return narrowing
+
+
+async def _outcome(owner: Owner, chosen: str) -> str | None:
+    """How it ended; None where nobody knows any more, as the daemon has ended or is an older one."""
+    from ownerctl.errors import AgentGone, BadAnswer, NotRunning
+    from ownerd.model.errors import NotFound
+
+    try:
+        (outcome,) = await owner.client.owner_call("Requests", "Outcome", "s", chosen)
+    except (AgentGone, NotRunning, NotFound, BadAnswer):
+        return None
+    return str(outcome)
 
 
 async def _until_over(owner: Owner, chosen: str) -> None:

@@ -60,6 +60,13 @@ class BargainCases:
         tty = None if terminal is None else terminal.tty
         self.note("approve", pending_id, tty, sorted(narrowing.without), *more)
 
+    def outcome(self, pending_id: str) -> str:
+        from ownerd.model.errors import NotFound
+
+        if (outcome := self.plan("outcomes", {}).get(pending_id)) is None:
+            raise NotFound("no such request has ended")
+        return str(outcome)
+
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
         from ownerd.model.errors import NotFound
 

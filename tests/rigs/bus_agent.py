@@ -140,6 +140,11 @@ class FakeAgent:
         more += [] if grant is None else [[grant.days, grant.count, grant.per_hour]]
         self.note("approve", pending_id, None if terminal is None else terminal.tty, without, *more)
 
+    def outcome(self, pending_id: str) -> str:
+        if pending_id != "7":
+            raise errors.NotFound("no such request")
+        return "Dismissed"
+
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
         if pending_id == "bug":
             raise RuntimeError("PIN 1234")

@@ -191,6 +191,14 @@ class PendingRequests(ServiceInterface):
 
     @method()
     @guarded
+    async def Outcome(self, id: "s") -> "s":  # noqa: A002 -- the name on the bus
+        """How one of the newest requests ended."""
+        waiting = require_pending_id(id)
+        await self._callers.current()
+        return self._agent.outcome(waiting)
+
+    @method()
+    @guarded
     async def Refuse(self, id: "s") -> None:  # noqa: A002 -- the name on the bus
         """Refuse a waiting request."""
         waiting = require_pending_id(id)

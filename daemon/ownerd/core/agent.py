@@ -99,6 +99,10 @@ class Agent:
         """Bring a waiting act's prompt to ``terminal``."""
         self._session.desk.approve(pending_id, terminal, narrowing)
 
+    def outcome(self, pending_id: str) -> str:
+        """How an act ended: "done", or the name of its error."""
+        return self._session.desk.outcome(pending_id)
+
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
         """Refuse a waiting act; with ``today`` all that its app asks until midnight."""
         act = self._session.desk.refuse(pending_id)

@@ -23,10 +23,12 @@ from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json
 from ownerd.model.errors import (
     Busy,
+    Cancelled,
     Dismissed,
     InvalidArgument,
     NotAllowed,
     NotFound,
+    OwnerdError,
     PinAtRisk,
     PinUnfit,
     TimedOut,
@@ -38,6 +40,8 @@ from ownerd.model.token import TokenInfo
 PROMPT_SECONDS: Final = 120.0
 WAIT_SECONDS: Final = 600.0
 MAX_WAITING: Final = 64
+MAX_ENDED: Final = 64
+DONE: Final = "done"
 NEW_PIN_ROUNDS: Final = 3
 CHANGE_PIN: Final = wording.CHANGE_PIN
 PRESENT: Final = "present"
@@ -97,6 +101,7 @@ class Desk:
         self._prompt_seconds = prompt_seconds
         self._wait_seconds = wait_seconds
         self._acts: dict[str, Act] = {}
+        self._ended: dict[str, str] = {}
         self._count = 0
         self._turns = Turns()
         self._watching: Terminal | None = None
@@ -114,10 +119,18 @@ class Desk:
         if sum(one.own == act.own for one in self._acts.values()) >= MAX_WAITING:
             raise Busy("too many requests wait for the owner")
         self._acts[act.id] = act
+        outcome = Cancelled.__name__
         try:
             yield act
+            outcome = DONE
+        except OwnerdError as error:
+            outcome = type(error).__name__
+            raise
         finally:
             del self._acts[act.id]
+            self._ended[act.id] = outcome
+            while len(self._ended) > MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
 
     def pending(self) -> list[Pending]:
         """Acts that wait, oldest first; names no provider and no value."""
@@ -125,6 +138,13 @@ class Desk:
             Pending(act.id, act.kind, act.caller.label, act.caller.confidence.value, act.state, act.since)
             for act in self._acts.values()
         ]
+
+    def outcome(self, act_id: str) -> str:
+        """How one of the newest acts ended: `DONE`, or the name of its error. Raises `NotFound`, also while it waits."""
+        try:
+            return self._ended[act_id]
+        except KeyError as error:
+            raise NotFound("no such request has ended, or it is long ago") from error
 
     def approve(self, act_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
         """Show the act's prompt on ``terminal``, changed by ``narrowing``. Raises `NotFound`."""

@@ -45,6 +45,17 @@ def test_of_several_requests_one_must_be_named(cli_desk: Desk) -> None:
     assert cli_desk.run("approve", "8", "--without", "shoe_size").code == 2
 
 
+def test_approve_says_how_it_ended(cli_desk: Desk) -> None:
+    cli_desk.plan(pending=["7", "8", "9"], outcomes={"7": "done", "8": "TouchTimeout", "9": "Dismissed"})
+    assert cli_desk.run("approve", "7").out == "7 is answered\n"
+    assert cli_desk.run("approve", "7", "--json").json == {"id": "7", "waiting": False, "outcome": "done"}
+    ran = cli_desk.run("approve", "8")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines()[0] == "ownerctl: error: 8 was not answered: TouchTimeout"
+    assert "hint: " in ran.err
+    assert cli_desk.run("approve", "9").code == 3
+
+
 def test_approve_lends_the_terminal_and_unlocks_first(cli_desk: Desk) -> None:
     cli_desk.plan(pending=["7"], status={"unlocked": False})
     terminal = cli_desk.terminal("approve")

@@ -159,6 +159,17 @@ def test_the_owner_holds_back_derived_claims_and_the_whole_address(served: Serve
     asyncio.run(run())
 
 
+def test_how_a_request_ended_is_told(served: Served) -> None:
+    async def run() -> None:
+        async with client(served.address) as tool:
+            reply = await tool.owner("Requests", "Outcome", "s", "7")
+            assert (reply.signature, reply.body) == ("s", ["Dismissed"])
+            assert (await tool.owner("Requests", "Outcome", "s", "8")).error_name == NOT_FOUND
+            assert (await tool.owner("Requests", "Outcome", "s", "7\n")).error_name == INVALID
+
+    asyncio.run(run())
+
+
 def test_an_app_is_refused_for_today(served: Served) -> None:
     async def run() -> None:
         async with client(served.address) as tool:

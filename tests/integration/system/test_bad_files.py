@@ -7,16 +7,21 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from fido2.ctap2 import Ctap2
+from fido2.ctap2.blob import LargeBlobs
 from tests.rigs.bad_days import BadWorld
 
 from ownerctl.ledger_file import open_ledger
 from ownerd.ledger.verify import verify_ledger
 from ownerd.model.errors import LedgerError, RolledBack, StorageError
 from ownerd.model.names import Kind
+from ownerd.tokens.limit import Limit
+from ownerd.tokens.softtoken_socket import find_software
 
 pytestmark = pytest.mark.timeout(600)
 ENTRIES = 8
@@ -71,11 +76,22 @@ def _verdict(world: BadWorld) -> str:
     return "; ".join(str(finding) for finding in report.findings)
 
 
+@contextmanager
+def _large_blobs(world: BadWorld) -> Iterator[LargeBlobs]:
+    """The place on the token where it keeps heads; nobody else may be talking to it."""
+    (found,) = find_software(lambda: world.stage.home / "run" / "ownerd")
+    with closing(found.open(Limit())) as device:
+        yield LargeBlobs(Ctap2(device))
+
+
 class Box:
-    """The files of a filled vault, put back before each damage."""
+    """The files of a filled vault, and what the token knows of it, put back before each damage."""
 
     def __init__(self, world: BadWorld) -> None:
         self.world = world
+        world.kill()
+        with _large_blobs(world) as blobs:
+            self._heads = blobs.read_blob_array()
         self.directory = world.stage.database.parent
         self._kept = Path(tempfile.mkdtemp(dir=world.stage.home)) / "kept"
         shutil.copytree(self.directory, self._kept)
@@ -87,6 +103,12 @@ class Box:
 
     def put_back(self) -> None:
         """The files as they were, and no daemon."""
+        self.put_files_back()
+        with _large_blobs(self.world) as blobs:
+            blobs.write_blob_array(self._heads)
+
+    def put_files_back(self) -> None:
+        """The files alone, as a copy of before would be put in their place."""
         self.world.kill()
         shutil.rmtree(self.directory)
         shutil.copytree(self._kept, self.directory)
@@ -192,7 +214,7 @@ def test_a_database_of_yesterday_stays_closed(bad_world: BadWorld, in_file: bool
             await world.present(world.request())
         await world.end()
         today = len(world.verified())
-        yesterday.put_back()
+        yesterday.put_files_back()
         entries = len(world.verified())
         assert entries < today
         world.start()

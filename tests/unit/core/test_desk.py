@@ -9,7 +9,7 @@ from tests.rigs.core import APP, TTY, CoreRig, kinds, make_core, opened_values, 
 from tests.rigs.provider import ProviderRig
 from tests.rigs.stores import FakeStore
 
-from ownerd.core.desk import MAX_WAITING
+from ownerd.core.desk import MAX_ENDED, MAX_WAITING
 from ownerd.core.service import Narrowing
 from ownerd.model.caller import Terminal
 from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdError
@@ -116,6 +116,35 @@ def test_one_prompt_at_a_time_in_the_order_of_arrival(provider_rig: ProviderRig)
         rig.owner.decision = True
         released = await asyncio.gather(*calls)
         assert [one.entry for one in released] == sorted(one.entry for one in released)
+
+    asyncio.run(story())
+
+
+def test_how_an_act_ended_is_known_for_a_while(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.owner.decision = None
+        answered = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
+        await until(lambda: rig.owner.shown)
+        ids = [rig.agent.pending()[0].id]
+        with pytest.raises(NotFound):
+            rig.agent.outcome(ids[0])
+        rig.owner.decision = True
+        await answered
+        rig.owner.decision = None
+        for give_up in (lambda _call: rig.agent.refuse(ids[-1]), lambda call: call.cancel()):
+            shown = len(rig.owner.shown)
+            call = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
+            await until(lambda shown=shown: len(rig.owner.shown) > shown)
+            ids.append(rig.agent.pending()[0].id)
+            give_up(call)
+            await asyncio.gather(call, return_exceptions=True)
+            rig.clock.time += 3_600_000
+        assert [rig.agent.outcome(one) for one in ids] == ["done", "Dismissed", "Cancelled"]
+        for _ in range(MAX_ENDED):
+            await rig.agent.unlock(APP, rig.job())
+        with pytest.raises(NotFound):
+            rig.agent.outcome(ids[-1])
 
     asyncio.run(story())
 
