@@ -183,11 +183,10 @@ def test_8_a_release_that_differs_from_the_statement_is_stopped(provider_rig: Pr
             return finish(prepared, key) if other is None else finish_other(prepared, other, key)
 
         def finish_other(prepared, other, key):
-            from ownerd.credential.jwe import public_members
-            from ownerd.credential.presentation import verify_finished
+            from ownerd.credential.presentation import require_as_stated
 
             presentation = finish(other, key)
-            verify_finished(presentation, prepared, public_members(key))
+            require_as_stated(presentation, prepared)
             return presentation
 
         monkeypatch.setattr(disclosure, "finish", swap)
