@@ -10,9 +10,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-import rfc8785
 from msgspec import Struct, field
 
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import claim_path
 from ownerd.model.errors import Busy, InvalidArgument, NotFound
 
@@ -49,7 +49,7 @@ class Negotiation(Struct, eq=False):
     @staticmethod
     def digest_of(offer: Offer) -> bytes:
         """What makes an offer the same: canonical JSON of its members."""
-        return rfc8785.dumps(offer_members(offer))
+        return format_canonical(offer_members(offer))
 
 
 class Negotiations:

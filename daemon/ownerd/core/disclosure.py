@@ -6,7 +6,6 @@ grant that a touch made.
 
 from __future__ import annotations
 
-import rfc8785
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -32,6 +31,7 @@ from ownerd.core.session import Session
 from ownerd.core.statement import Situation, offer_statement
 from ownerd.core.vault import Vault
 from ownerd.credential.presentation import build_response, finish
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import ClockWrong, Downgraded, KeyChanged, NotAllowed, NotSupported
 from ownerd.model.names import Kind, Progress
@@ -297,7 +297,7 @@ async def _counter(
     entry = await journal.append(journal.draft(Kind.OFFER, entry_values(statement, bare, act)))
     negotiation.entries.append(entry)
     negotiation.offered = offer.request.digest, negotiation.digest_of(offer)
-    return CounterOffer(negotiation.id, rfc8785.dumps(document).decode(), entry)
+    return CounterOffer(negotiation.id, format_canonical(document).decode(), entry)
 
 
 def _may_repeat(session: Session, request: Request, act: Act) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 
@@ -32,6 +31,7 @@ from ownerd.credential.jwe import public_members
 from ownerd.credential.presentation import build_response
 from ownerd.ledger.entry import parse_leaf
 from ownerd.model.caller import Caller, Confidence
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import claim_name, claim_path
 from ownerd.model.clock import format_time, parse_time
 from ownerd.model.encoding import Json
@@ -79,7 +79,7 @@ def terms_digest(offer: Offer) -> str:
         ],
         "own": None if own is None else own.members(),
     }
-    return hashlib.sha256(rfc8785.dumps(said)).hexdigest()
+    return hashlib.sha256(format_canonical(said)).hexdigest()
 
 
 def may_have_grant(request: Request, caller: Caller) -> bool:

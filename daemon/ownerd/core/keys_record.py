@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import rfc8785
-
 from ownerd.core.ports import Record
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
 
@@ -15,7 +14,7 @@ LOG_KEYS: Final = "log-keys"
 
 def keys_record(entry: int, generation: int) -> Record:
     """Say in clear which entry names the log's keys in force: genesis, or the newest rotation."""
-    return Record(LOG_KEYS, "current", generation, rfc8785.dumps({"v": 1, "entry": entry}))
+    return Record(LOG_KEYS, "current", generation, format_canonical({"v": 1, "entry": entry}))
 
 
 def parse_keys_record(record: Record) -> int:

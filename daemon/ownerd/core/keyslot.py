@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, Unsupported, VaultDamaged
 from ownerd.model.secret import Secret
@@ -198,7 +198,7 @@ def format_keyslot(keyslot: Keyslot) -> Record:
         "transfer": _format_pair(keyslot.transfer),
         "vault_key": format_b64u(keyslot.wrapped_vault_key),
     }
-    return Record(KIND, keyslot.id, keyslot.generation, rfc8785.dumps(members))
+    return Record(KIND, keyslot.id, keyslot.generation, format_canonical(members))
 
 
 def parse_keyslot(record: Record) -> Keyslot:

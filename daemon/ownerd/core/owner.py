@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-import rfc8785
 from msgspec import Struct
 
 from ownerd.core import anchor_list, erasing, grants, policy_acts, provider_acts
@@ -21,6 +20,7 @@ from ownerd.core.session import Session
 from ownerd.core.statement import Statement, change_statement, read_statement, statement_values
 from ownerd.core.vault import Vault
 from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, seal_jwe, thumbprint
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import MAX_VALUE_BYTES, Claim, require_claim_name
 from ownerd.model.clock import format_time
 from ownerd.model.encoding import Json, parse_json_object
@@ -40,7 +40,7 @@ class ToolMessage(Struct, frozen=True):
 
     def answer(self, value: dict[str, Json]) -> str:
         """Seal an answer to the tool."""
-        return seal_jwe(rfc8785.dumps(value), self.key)
+        return seal_jwe(format_canonical(value), self.key)
 
 
 def open_message(sealed: str, key: JwePrivateKey, names: frozenset[str]) -> ToolMessage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-import rfc8785
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,6 +15,7 @@ from ownerd.core.ports import Rng
 from ownerd.core.statement import Situation, Statement, offer_statement, request_values
 from ownerd.credential.presentation import Prepared, prepare, statement_part
 from ownerd.credential.transaction_data import hashes
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import claim_path
 from ownerd.model.encoding import Json, format_b64u
 from ownerd.model.errors import NotSupported
@@ -67,7 +67,7 @@ def terms_member(terms: Mapping[str, Json]) -> dict[str, Json]:
 
 def terms_hash(terms: Mapping[str, Json]) -> str:
     """base64url SHA-256 of the canonical JSON (RFC 8785) of the owner's terms."""
-    return format_b64u(hashlib.sha256(rfc8785.dumps(dict(terms))).digest())
+    return format_b64u(hashlib.sha256(format_canonical(dict(terms))).digest())
 
 
 def accepted_hashes(offer: Offer, query_id: str) -> list[str]:

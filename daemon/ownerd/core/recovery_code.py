@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec import Struct
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
 from ownerd.model.secret import Secret
@@ -130,7 +130,7 @@ def format_slot(slot: RecoverySlot) -> Record:
         "vault_key": format_b64u(slot.wrapped_vault_key),
         "since": slot.since,
     }
-    return Record(KIND, ID, slot.generation, rfc8785.dumps(members))
+    return Record(KIND, ID, slot.generation, format_canonical(members))
 
 
 def parse_slot(record: Record) -> RecoverySlot:

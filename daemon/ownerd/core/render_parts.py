@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import rfc8785
-
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import claim_label
 from ownerd.model.encoding import Json
 from ownerd.model.plain import shorten, show_plain
@@ -26,7 +25,7 @@ _APP: Final = {
 
 def text(value: Json, limit: int) -> str:
     """A foreign value on one line, nothing in it hidden, at most ``limit`` characters."""
-    plain = value if isinstance(value, str) else rfc8785.dumps(value).decode()
+    plain = value if isinstance(value, str) else format_canonical(value).decode()
     return show_plain(shorten(plain, limit))
 
 

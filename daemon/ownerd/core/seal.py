@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-import rfc8785
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ownerd.core.ports import Rng
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json
 from ownerd.model.errors import VaultDamaged
 from ownerd.model.secret import Secret
@@ -35,7 +35,7 @@ def _suite() -> Suite:
 def place(*parts: str | int) -> bytes:
     """Associated data that binds a ciphertext to where it lies: canonical JSON of ``parts``."""
     members: list[Json] = ["ownerd/v1", *parts]
-    return rfc8785.dumps(members)
+    return format_canonical(members)
 
 
 def derive(secret: Secret, info: str, size: int = KEY_BYTES) -> Secret:

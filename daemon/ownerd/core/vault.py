@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -23,6 +22,7 @@ from ownerd.core.known import KnownProvider, Pin
 from ownerd.core.ports import Record, Rng
 from ownerd.core.provider_keys import KeyCopy
 from ownerd.core.recovery_code import RecoverySlot
+from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import Claim
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
@@ -103,7 +103,7 @@ class Vault:
     def seal_record(self, kind: str, record_id: str, members: dict[str, Json]) -> Record:
         """Seal ``members`` for their place."""
         where = seal.place(kind, record_id, self.generation)
-        sealed = seal.seal(self._key, rfc8785.dumps(members), where, self._rng)
+        sealed = seal.seal(self._key, format_canonical(members), where, self._rng)
         return Record(kind, record_id, self.generation, sealed)
 
     def system_record(self, name: str, private: bytes) -> Record:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-import rfc8785
-
 from ownerd.core.ports import Record
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u
 
 RecordKey = tuple[str, str]
@@ -49,7 +48,7 @@ class VaultIndex:
         """SHA-256, 32 bytes."""
         if self._digest is None:
             rows: list[Json] = [[*key, *row] for key, row in sorted(self._rows.items())]
-            self._digest = sha256(rfc8785.dumps(rows)).digest()
+            self._digest = sha256(format_canonical(rows)).digest()
         return self._digest
 
     @property

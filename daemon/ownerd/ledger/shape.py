@@ -5,59 +5,29 @@ Every refusal is `Malformed`. JSON numbers that are not integers are refused: le
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any
 
-import rfc8785
-
-from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
+from ownerd.model import canonical
+from ownerd.model.canonical import MAX_INT
+from ownerd.model.encoding import Json, format_b64u, parse_b64u
 from ownerd.model.errors import InvalidArgument, Malformed
-
-MAX_INT: Final = (1 << 53) - 1
-_SIMPLE_DEPTH: Final = 32
-_ENCODER: Final = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-)  # json.dumps would make one at each call
 
 
 def format_canonical(value: Json) -> bytes:
     """Encode JSON canonically (RFC 8785). Raises `Malformed` for what JSON cannot hold."""
-    if _is_simple(value, 0):
-        return format_plain(value)
     try:
-        return rfc8785.dumps(value)
-    except (ValueError, RecursionError) as error:
-        raise Malformed("value has no canonical JSON") from error
+        return canonical.format_canonical(value)
+    except InvalidArgument as error:
+        raise Malformed(str(error)) from error
 
 
 def format_plain(value: Json) -> bytes:
-    """Encode JSON whose member names are ASCII and whose numbers are integers: the same bytes, much faster.
-
-    Under these two conditions sorting by code point is RFC 8785's order, and there is no number to format.
-    Raises `Malformed` for what JSON cannot hold.
-    """
+    """As `format_canonical`, where names are known to be ASCII and numbers to be integers."""
     try:
-        return _ENCODER.encode(value).encode("utf-8")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Malformed("value has no canonical JSON") from error
-
-
-def _is_simple(value: Json, depth: int) -> bool:
-    """Whether `format_plain` writes the same bytes: ASCII names, no number but small integers, little depth."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        return bool(-MAX_INT <= value <= MAX_INT)
-    if depth >= _SIMPLE_DEPTH:
-        return False
-    if kind is list:
-        return all(_is_simple(member, depth + 1) for member in value)
-    return kind is dict and all(
-        type(name) is str and name.isascii() and _is_simple(member, depth + 1)
-        for name, member in value.items()
-    )
+        return canonical.format_plain(value)
+    except InvalidArgument as error:
+        raise Malformed(str(error)) from error
 
 
 def parse_canonical(
@@ -68,12 +38,9 @@ def parse_canonical(
     With `format_plain` the caller must refuse names that are not ASCII and numbers that are not integers.
     """
     try:
-        members = parse_json_object(data, max_bytes=max_bytes)
+        return canonical.parse_canonical(data, max_bytes=max_bytes, encode=encode)
     except InvalidArgument as error:
-        raise Malformed("not a JSON object, or too large") from error
-    if encode(members) != data:
-        raise Malformed("JSON is not canonical")
-    return members
+        raise Malformed(str(error)) from error
 
 
 class Members:

@@ -80,8 +80,8 @@ _DECODER: Final = json.JSONDecoder(
 )  # json.loads would make one at each call
 
 
-def _may_be_odd(raw: bytes) -> bool:
-    """Whether `_require_plain` has to look: without escapes there is no lone surrogate, without brackets no depth."""
+def may_be_odd(raw: bytes) -> bool:
+    """Whether a parser has to look closer: without escapes there is no lone surrogate, without brackets no depth."""
     return b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
 
 
@@ -98,7 +98,7 @@ def parse_json(text: str | bytes, *, max_bytes: int = 1 << 20) -> Json:
         value = _DECODER.decode(raw.decode("utf-8"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidArgument("not JSON") from error
-    if _may_be_odd(raw):
+    if may_be_odd(raw):
         _require_plain(value, 0)
     return value
 

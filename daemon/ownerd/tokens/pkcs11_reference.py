@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import rfc8785
 from msgspec import Struct
 
+from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument
 
@@ -44,7 +44,7 @@ def format_reference(reference: Reference) -> bytes:
         "sign": reference.sign.hex(),
         "agree": None if reference.agree is None else reference.agree.hex(),
     }
-    data = rfc8785.dumps(members)
+    data = format_canonical(members)
     if len(data) > MAX_BYTES:
         raise InvalidArgument("the token's names and key ids are too long")
     return data

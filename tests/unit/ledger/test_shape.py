@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ownerd.ledger.shape import format_canonical
+from ownerd.ledger.shape import format_canonical, format_plain, parse_canonical
 from ownerd.model.errors import Malformed
 
 
@@ -39,3 +42,49 @@ def test_awkward_values_are_written_as_the_library_writes_them(value: object) ->
             format_canonical(value)
         return
     assert format_canonical(value) == expected
+
+
+def test_every_character_is_written_as_the_library_writes_it() -> None:
+    every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    assert format_canonical({"text": every}) == rfc8785.dumps({"text": every})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1, "b":2}',
+        b'{"b":1,"a":2}',
+        b'{"a":1,"a":1}',
+        b'{"a":1}\n',
+        b'\xef\xbb\xbf{"a":1}',
+        b'{"a":01}',
+        b'{"a":-0}',
+        b'{"a":1e2}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":"\\u0061"}',
+        b'{"a":"\\/"}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\x01"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":' + b"[" * 33 + b"]" * 33 + b"}",
+        b'{"a":' + b"[" * 100_000,
+        b'{"a":"' + b"x" * 1000 + b'"}',
+        b"[1]",
+        b'"a"',
+        b"",
+    ],
+)
+@pytest.mark.parametrize("encode", [format_canonical, format_plain])
+def test_what_is_not_its_own_canonical_form_is_refused(
+    data: bytes, encode: Callable[[object], bytes]
+) -> None:
+    with pytest.raises(Malformed):
+        parse_canonical(data, max_bytes=1000, encode=encode)
+
+
+def test_what_is_its_own_canonical_form_is_read() -> None:
+    value = {"a": [1, None, True, {"b": "\U0001f600\x7f"}], "z": -5}
+    assert parse_canonical(format_canonical(value), max_bytes=1000) == value
+    deep = b'{"a":' + b"[" * 31 + b"]" * 31 + b"}"
+    assert parse_canonical(deep, max_bytes=1000) == json.loads(deep)
