@@ -22,12 +22,13 @@ from ownerd.core.ports import TokenPort
 from ownerd.core.seal import key_check
 from ownerd.softtoken.state import TokenState
 from ownerd.tokens import piv_link
-from ownerd.tokens.candidate import Candidate
-from ownerd.tokens.card import open_card, reader_id
+from ownerd.tokens.candidate import Candidate, reader_id
+from ownerd.tokens.card import open_card
 from ownerd.tokens.fido2_port import Fido2Tokens
 from ownerd.tokens.piv_port import PivTokens
 
 READER = "Instant Reader 00 00"
+ATR = bytes.fromhex("3B80800101")
 
 
 class OwnTime:
@@ -71,6 +72,9 @@ class _Connection:
 
     disconnect = release = connect
 
+    def getATR(self) -> list[int]:  # noqa: N802 pyscard's name
+        return list(ATR)
+
     def transmit(self, apdu: list[int], _protocol: int | None = None) -> tuple[list[int], int, int]:
         answer = list(self._transmit(bytes(apdu)))
         return answer[:-2], answer[-2], answer[-1]
@@ -95,6 +99,9 @@ class _Service:
 
     def SCardConnect(self, *_: Any) -> tuple[int, int, int]:  # noqa: N802
         return scard.SCARD_S_SUCCESS, 1, scard.SCARD_PROTOCOL_T1
+
+    def SCardStatus(self, _card: int) -> tuple[int, str, int, int, list[int]]:  # noqa: N802
+        return scard.SCARD_S_SUCCESS, READER, 0, scard.SCARD_PROTOCOL_T1, list(ATR)
 
     def SCardTransmit(self, _card: int, _header: Any, apdu: list[int]) -> tuple[int, list[int]]:  # noqa: N802
         return scard.SCARD_S_SUCCESS, list(self._transmit(bytes(apdu)))

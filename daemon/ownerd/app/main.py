@@ -226,7 +226,14 @@ async def _lock_when_removed(agent: Agent, session: Session, tokens: Watched) ->
     from ownerd.tokens.presence import RemovalWatch
 
     await session.unlocked.wait()
-    if session.unlocked_by is not None and await RemovalWatch(tokens).wait_removed(session.unlocked_by):
+    if session.unlocked_by is None:
+        return
+    try:
+        removed = await RemovalWatch(tokens).wait_removed(session.unlocked_by)
+    except Exception:
+        logger.exception("the token cannot be watched any more, and counts as removed")
+        removed = True
+    if removed:
         agent.lock("token removed")
 
 

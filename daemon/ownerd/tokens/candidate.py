@@ -6,6 +6,7 @@ A finder is a callable without arguments that lists candidates and opens nothing
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -37,3 +38,8 @@ def printable_name(text: str | None, fallback: str) -> str:
     """Make a device's own name fit for a prompt: printable, one line, at most `MAX_NAME_CHARS`."""
     plain = "".join(char if char.isprintable() else " " for char in text or "")
     return " ".join(plain.split())[:MAX_NAME_CHARS].strip() or fallback
+
+
+def reader_id(name: str) -> str:
+    """Id of the candidate in the PC/SC reader of this name."""
+    return f"pcsc-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"

@@ -7,7 +7,6 @@ unpowered, so that nobody inherits its state.
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,8 +22,9 @@ from smartcard.ExclusiveTransmitCardConnection import ExclusiveTransmitCardConne
 from smartcard.pcsc.PCSCExceptions import BaseSCardException
 
 from ownerd.model.errors import ProtocolBroken, TokenMissing, Unsupported
-from ownerd.tokens.candidate import Candidate, printable_name
+from ownerd.tokens.candidate import Candidate, printable_name, reader_id
 from ownerd.tokens.limit import Limit
+from ownerd.tokens.presence import remember_card
 
 MAX_MORE_DATA: Final = 64
 _SW1_MORE_DATA: Final = 0x61
@@ -49,11 +49,6 @@ def _candidate(reader: Any) -> Candidate:
     return Candidate(reader_id(name), "pcsc", f"FIDO2 token on {shown}", functools.partial(open_card, reader))
 
 
-def reader_id(name: str) -> str:
-    """Id of the candidate in the reader of this name."""
-    return f"pcsc-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
 def open_card(reader: Any, limit: Limit) -> CtapDevice:
     """Select FIDO on the card in ``reader``, inside a transaction.
 
@@ -63,6 +58,7 @@ def open_card(reader: Any, limit: Limit) -> CtapDevice:
     opened = False
     try:
         device = ProbedDevice(connection, str(reader.name))
+        remember_card(str(reader.name), bytes(connection.atr()))
         opened = True
     except NoCardException as error:
         raise TokenMissing("no card in the reader") from error
@@ -112,6 +108,10 @@ class BoundedCard:
         self._connection.connect()
         self._connection.lock()
         self._locked = True
+
+    def atr(self) -> list[int]:
+        """The card's answer to reset."""
+        return list(self._connection.getATR())
 
     def transmit(self, apdu: list[int], protocol: int | None = None) -> tuple[list[int], int, int]:
         """Exchange one APDU. Raises `GaveUp`, `ProtocolBroken`, `SmartcardException`."""

@@ -16,6 +16,7 @@ from smartcard import scard
 from ownerd.model.errors import Busy, Cancelled, OwnerdError, ProtocolBroken, TokenMissing, TokenRemoved
 from ownerd.tokens.holders import name_card_users
 from ownerd.tokens.limit import Limit
+from ownerd.tokens.presence import remember_card
 
 MAX_SHORT_ANSWER: Final = 258  # 256 bytes of data and the status word
 MAX_TRIES_TO_BEGIN: Final = 5
@@ -64,6 +65,9 @@ def _begin(context: Any, reader: str, limit: Limit) -> Link:
         result = scard.SCardBeginTransaction(handle)
         if result == scard.SCARD_S_SUCCESS:
             limit.begun = True
+            result, _, _, _, atr = scard.SCardStatus(handle)
+            if result == scard.SCARD_S_SUCCESS:
+                remember_card(reader, bytes(atr))
             return Link(handle, protocol, limit)
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
         if result != scard.SCARD_W_RESET_CARD:

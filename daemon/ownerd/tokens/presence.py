@@ -6,7 +6,8 @@ access re-enumerates some devices, and because the same node or reader may hold 
 told (an operation of ours holds the token, pcscd restarts) counts neither way.
 
 Cards on contactless readers are lifted off at once and are not watched: a token counts as one that stays when its
-ATR is not that of a contactless card (PC/SC part 3, 3.1.3.2.3: ``3B 8n 80 01``).
+ATR is not that of a contactless card (PC/SC part 3, 3.1.3.2.3: ``3B 8n 80 01``). That is remembered of each reader's
+card from when it was spoken to: at the first look it may be gone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ownerd.core.ports import TokenPort
 from ownerd.model.errors import Busy, OwnerdError
 from ownerd.model.paths import runtime_dir
 from ownerd.model.token import TokenCredential
-from ownerd.tokens.candidate import Candidate
+from ownerd.tokens.candidate import Candidate, reader_id
 
 LOOKS: Final = 2
 INTERVAL_SECONDS: Final = 1.5
@@ -31,6 +32,7 @@ INTERVAL_SECONDS: Final = 1.5
 _UNIX_SOCKETS: Final = Path("/proc/net/unix")
 _LISTENING: Final = "00010000"
 _UNIX_COLUMNS: Final = 8
+_STAYING: Final[dict[str, bool]] = {}  # by `reader_id`
 _CONTACTLESS_TD: Final = (0x80, 0x01)
 
 
@@ -150,34 +152,38 @@ def see_card(name: str) -> Sight | None:
     """The card in a reader: whether it is there, and the reader's count of insertions and removals."""
     from smartcard import scard
 
-    from ownerd.tokens.card import reader_id
-
+    gone = Sight(None, stays=_STAYING.get(f"pcsc-{name}", True))
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     if result != scard.SCARD_S_SUCCESS:
         return None
     try:
         result, readers = scard.SCardListReaders(context, [])
         if result == scard.SCARD_E_NO_READERS_AVAILABLE:
-            return Sight(None, stays=False)
+            return gone
         if result != scard.SCARD_S_SUCCESS:
             return None
         for reader in readers:
             if reader_id(reader) == f"pcsc-{name}":
-                return _see_reader(scard, context, reader)
-        return Sight(None, stays=False)
+                return _see_reader(scard, context, reader, gone)
+        return gone
     finally:
         scard.SCardReleaseContext(context)
 
 
-def _see_reader(scard: Any, context: Any, reader: str) -> Sight | None:
+def _see_reader(scard: Any, context: Any, reader: str, gone: Sight) -> Sight | None:
     result, states = scard.SCardGetStatusChange(context, 0, [(reader, scard.SCARD_STATE_UNAWARE)])
     if result != scard.SCARD_S_SUCCESS:
         return None
     _, state, atr = states[0]
     if not state & scard.SCARD_STATE_PRESENT:
-        return Sight(None, stays=False)
-    # The upper half counts events (pcsc-lite); it begins anew with pcscd.
-    return Sight(f"{reader}:{state >> 16}", stays=not is_contactless(bytes(atr)))
+        return gone
+    # The upper half counts events (pcsc-lite); it begins anew with pcscd. A card that is not powered shows no ATR.
+    return Sight(f"{reader}:{state >> 16}", stays=not is_contactless(bytes(atr)) if atr else gone.stays)
+
+
+def remember_card(reader: str, atr: bytes) -> None:
+    """Say which card ``reader`` (PC/SC's name) has, while it is spoken to."""
+    _STAYING[reader_id(reader)] = not is_contactless(atr)
 
 
 def is_contactless(atr: bytes) -> bool:

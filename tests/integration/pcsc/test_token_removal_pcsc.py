@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.rigs import pcsc
@@ -73,7 +74,7 @@ def test_a_card_that_was_out_shows_another_trace_and_is_asked_who_it_is(
         before = await tokens.sight(credential)
         await asyncio.to_thread(inserted.remove)
         assert before is not None
-        assert await look_until(tokens, credential, there=False) == Sight(None, stays=False)
+        assert await look_until(tokens, credential, there=False) == Sight(None)
         await asyncio.to_thread(inserted.insert)
         assert (await look_until(tokens, credential, there=True)).trace != before.trace
         watch = RemovalWatch(tokens, interval_seconds=0.6)
@@ -85,6 +86,37 @@ def test_a_card_that_was_out_shows_another_trace_and_is_asked_who_it_is(
         assert (await look_until(tokens, credential, there=True)).stays
         async with asyncio.timeout(5):
             assert await watching
+
+    asyncio.run(story())
+
+
+def test_a_contact_card_that_is_gone_at_the_first_look_is_removed(inserted: NfcToken) -> None:
+    async def story() -> None:
+        tokens = make_tokens(more_finders=[find_pcsc])
+        credential = await enrol(tokens)
+        await asyncio.to_thread(inserted.remove)
+        async with asyncio.timeout(5):
+            assert await RemovalWatch(tokens, interval_seconds=0.05).wait_removed(credential)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_a_piv_card_was_is_known_when_it_is_gone_at_the_first_look(
+    piv_rigs: Any, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    monkeypatch.setattr(pcsc, "ATR", CONTACT_ATR if stays else pcsc.ATR)
+    rig = piv_rigs()
+    rig.insert()
+
+    async def story() -> None:
+        tokens = rig.tokens()
+        (info,) = await tokens.present()
+        credential = await tokens.enrol(info.id, user_verification=True, ui=FakeUi())
+        await asyncio.to_thread(rig.remove)
+        async with asyncio.timeout(5):
+            watch = RemovalWatch(tokens, interval_seconds=0.05)
+            assert await watch.wait_removed(credential) is stays
 
     asyncio.run(story())
 
