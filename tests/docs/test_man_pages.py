@@ -68,7 +68,6 @@ def test_ownerd_describes_each_option() -> None:
 
 
 def test_ownerd_describes_each_configuration_key() -> None:
-
     from ownerd.app.config import Config
 
     page = (MAN / "ownerd.8").read_text("utf-8").split(".Sh CONFIGURATION")[1].split(".Sh ")[0]

@@ -36,7 +36,6 @@ class ScriptedAgent(BargainCases, TokenCases):
     """An `AgentService` with claims in memory, following the plan."""
 
     def __init__(self, home: Path) -> None:
-
         self._home = home
         self._key = new_key()
         self._asked_by = ""
@@ -52,7 +51,6 @@ class ScriptedAgent(BargainCases, TokenCases):
         return json.loads(path.read_text()).get(name, default) if path.exists() else default
 
     async def act(self, what: str, job: Any) -> None:
-
         terminal = job.terminal
         self.note(what, None if terminal is None else [terminal.tty, terminal.term, terminal.locale])
         plan = self.plan(what, {})
@@ -71,7 +69,6 @@ class ScriptedAgent(BargainCases, TokenCases):
                     raise
 
     def _open(self, sealed: str) -> tuple[dict[str, Any], Any]:
-
         message = json.loads(open_jwe(sealed, self._key))
         assert message.pop("v") == 1
         key = message.pop("key")
@@ -79,16 +76,13 @@ class ScriptedAgent(BargainCases, TokenCases):
         return message, lambda answer: seal_jwe(json.dumps(answer).encode(), key)
 
     def session_key(self) -> str:
-
         return json.dumps(public_jwk(self._key))
 
     def status(self) -> Any:
-
         plain = {"set_up": True, "unlocked": True, "providers": 1, "tokens": 1, "entries": 3, "pending": 0}
         return Status(**{**plain, "claims": len(self.claims), **self.plan("status", {})})
 
     async def present(self, caller: Any, request: str, job: Any, wishes: Any = None) -> Any:
-
         await self.act("present", job)
         if (offered := self.offered(request, wishes)) is not None:
             return offered

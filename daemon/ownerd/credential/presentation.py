@@ -273,9 +273,8 @@ def require_as_stated(presentation: str, prepared: Prepared) -> None:
     except InvalidArgument as error:
         raise InternalError("the presentation is malformed") from error
     sd_hash = payload.pop("sd_hash", None)
-    if (
-        parts.issuer_jwt.rpartition(".")[0] != prepared.issuer_signing_input
-    ):  # 1. the credential is the stated one
+    issuer_input = parts.issuer_jwt.rpartition(".")[0]
+    if issuer_input != prepared.issuer_signing_input:  # 1. the credential is the stated one
         raise InternalError("the issuer-signed JWT is not the one of the statement")
     if parts.disclosures != prepared.disclosures:  # 2. exactly the stated values, in their order
         raise InternalError("the disclosures are not the ones of the statement")
