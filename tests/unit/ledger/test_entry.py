@@ -281,6 +281,16 @@ def test_what_would_not_read_back_is_not_written():
         entry.format_core(replace(CORE, nonce=b"short"))
 
 
+@pytest.mark.parametrize("odd", [float("nan"), 1.5, b"x", (1,), {1}], ids=repr)
+def test_a_fact_that_is_not_plain_json_is_not_written(odd):
+    """The encoder alone would make something of each."""
+    for kind, facts in GOOD_FACTS:
+        for name in facts:
+            core = replace(CORE, kind=Kind(kind), facts={**facts, name: odd})
+            with pytest.raises(Malformed):
+                entry.format_leaf(replace(LEAF, core=core))
+
+
 def test_a_leaf_is_bounded():
     many = {f"{'a' * 31}{letter}/{n}": EMPTY_ROOT for letter in "abcdefgh" for n in range(1000, 1032)}
     outcome = {f"{'b' * 31}{letter}/{n}": EMPTY_ROOT for letter in "abcdefgh" for n in range(1000, 1032)}
