@@ -57,7 +57,7 @@ def test_refusing_gives_the_app_a_refusal_and_the_ledger_an_entry(world: World):
     world.make_shop()
     terminal = stage.tool("watch", "--names-only")
     app = world.ask(claims="given_name")
-    assert "Ada" not in terminal.wait_for(r"\[ar\]\? ")
+    assert ": Ada" not in terminal.wait_for(r"\[ar\]\? ")
     terminal.type("r\n")
     out, err = app.communicate(timeout=20)
     assert (app.returncode, out) == (3, ""), err

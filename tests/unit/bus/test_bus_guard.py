@@ -59,7 +59,7 @@ def test_anything_else_is_a_reference(
     assert reference in line
     assert kind.__name__ in line
     assert "test_bus_guard.py:" in line
-    assert "1234" not in line
+    assert "PIN" not in line
     assert record.exc_info is None
     # A traceback that somebody prints later does not lead back to it either.
     assert caught.value.__cause__ is None
@@ -80,7 +80,7 @@ def test_causes_are_logged_by_type_and_place_only(caplog: pytest.LogCaptureFixtu
     line = caplog.records[0].getMessage()
     assert "ValueError at " in line
     assert " from KeyError at " in line
-    assert "1234" not in line
+    assert "PIN" not in line
 
 
 def test_messages_are_one_bounded_line() -> None:

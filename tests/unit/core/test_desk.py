@@ -64,8 +64,9 @@ def test_narrowing_shows_a_new_prompt_and_releases_the_rest_alone(provider_rig: 
         disclosed = kit.verify_response(released.response, request, provider_rig.answer_key)
         assert disclosed.claims == {"given_name": "Ada", "address": {"locality": "Wien"}}
         assert "e-mail: ada" in rig.owner.shown[0]
+        assert ": Ada" in rig.owner.shown[0]
         assert "Asked, but you hold it back: e-mail" in rig.owner.shown[1]
-        assert "Ada" not in rig.owner.shown[1], (
+        assert ": Ada" not in rig.owner.shown[1], (
             "the terminal that was named to approve was lent without a touch"
         )
         assert (await opened_values(rig, released.entry))["statement"]["withheld"] == ["email"]
@@ -98,7 +99,7 @@ def test_without_terminal_and_display_a_request_waits_until_one_is_lent(provider
         rig.agent.watch(TTY)
         await call
         assert rig.owner.shown
-        assert "Ada" not in rig.owner.shown[-1]
+        assert ": Ada" not in rig.owner.shown[-1]
 
     asyncio.run(story())
 

