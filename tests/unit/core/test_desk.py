@@ -241,7 +241,7 @@ def test_a_terminal_that_nobody_touched_for_shows_no_value(way: str, provider_ri
             )
             rig.agent.approve("3", TTY, Narrowing()) if way == "approve" else rig.agent.watch(TTY)
         released = await call
-        assert not any(value in shown for shown in rig.owner.shown for value in CLAIMS.values())
+        assert not any(f": {value}" in shown for shown in rig.owner.shown for value in CLAIMS.values())
         statement = (await opened_values(rig, released.entry))["statement"]
         assert statement["values_shown"] is False
         assert statement["rendered"]["text"] == rig.owner.shown[-1]

@@ -153,7 +153,8 @@ def test_a_token_that_is_away_is_waited_for_and_then_named_missing(provider_rig:
 
 def swap_record(store: FakeStore) -> None:
     key = next(key for key in store.vault if key[0] == "claim")
-    store.vault[key] = replace(store.vault[key], sealed=store.vault[key].sealed[:-1] + b"\0")
+    sealed = store.vault[key].sealed
+    store.vault[key] = replace(store.vault[key], sealed=sealed[:-1] + bytes([sealed[-1] ^ 1]))
 
 
 def drop_record(store: FakeStore) -> None:
