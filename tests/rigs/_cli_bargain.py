@@ -53,14 +53,14 @@ class BargainCases:
         await self.act("receive", job)
         return 10
 
-    def approve(self, pending_id: str, terminal: Any, narrowing: Any) -> None:
+    def approve(self, _caller: Any, pending_id: str, terminal: Any, narrowing: Any) -> None:
         grant = narrowing.grant
         more = [] if narrowing.retention_days is None else [narrowing.retention_days]
         more += [] if grant is None else [[grant.days, grant.count, grant.per_hour]]
         tty = None if terminal is None else terminal.tty
         self.note("approve", pending_id, tty, sorted(narrowing.without), *more)
 
-    def outcome(self, pending_id: str) -> str:
+    def outcome(self, _caller: Any, pending_id: str) -> str:
         from ownerd.model.errors import NotFound
 
         if (outcome := self.plan("outcomes", {}).get(pending_id)) is None:

@@ -134,13 +134,15 @@ class FakeAgent:
     def pending(self) -> Sequence[Pending]:
         return [Pending("7", "disclosure", "app", "scope", "waiting-for-owner", "2026-11-23T14:00:00.123Z")]
 
-    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+    def approve(
+        self, _caller: Caller, pending_id: str, terminal: Terminal | None, narrowing: Narrowing
+    ) -> None:
         without, grant = sorted(narrowing.without), narrowing.grant
         more = [] if narrowing.retention_days is None else [narrowing.retention_days]
         more += [] if grant is None else [[grant.days, grant.count, grant.per_hour]]
         self.note("approve", pending_id, None if terminal is None else terminal.tty, without, *more)
 
-    def outcome(self, pending_id: str) -> str:
+    def outcome(self, _caller: Caller, pending_id: str) -> str:
         if pending_id != "7":
             raise errors.NotFound("no such request")
         return "Dismissed"

@@ -187,15 +187,14 @@ class PendingRequests(ServiceInterface):
         chosen = parse_options(options, APPROVE_OPTIONS)
         waiting = require_pending_id(id)
         caller = await self._callers.current()
-        self._agent.approve(waiting, chosen.terminal(caller), chosen.narrowing)
+        self._agent.approve(caller, waiting, chosen.terminal(caller), chosen.narrowing)
 
     @method()
     @guarded
     async def Outcome(self, id: "s") -> "s":  # noqa: A002 -- the name on the bus
-        """How one of the newest requests ended."""
+        """How a request that the caller approved ended."""
         waiting = require_pending_id(id)
-        await self._callers.current()
-        return self._agent.outcome(waiting)
+        return self._agent.outcome(await self._callers.current(), waiting)
 
     @method()
     @guarded

@@ -95,13 +95,15 @@ class Agent:
         """Acts that wait."""
         return self._session.desk.pending()
 
-    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+    def approve(
+        self, caller: Caller, pending_id: str, terminal: Terminal | None, narrowing: Narrowing
+    ) -> None:
         """Bring a waiting act's prompt to ``terminal``."""
-        self._session.desk.approve(pending_id, terminal, narrowing)
+        self._session.desk.approve(caller, pending_id, terminal, narrowing)
 
-    def outcome(self, pending_id: str) -> str:
-        """How an act ended: "done", or the name of its error."""
-        return self._session.desk.outcome(pending_id)
+    def outcome(self, caller: Caller, pending_id: str) -> str:
+        """How an act that ``caller`` approved ended: "done", or the name of its error."""
+        return self._session.desk.outcome(caller, pending_id)
 
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
         """Refuse a waiting act; with ``today`` all that its app asks until midnight."""

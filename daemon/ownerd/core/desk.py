@@ -25,6 +25,7 @@ from ownerd.model.errors import (
     Busy,
     Cancelled,
     Dismissed,
+    InternalError,
     InvalidArgument,
     NotAllowed,
     NotFound,
@@ -54,7 +55,8 @@ class Act(Struct, eq=False):
     """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
 
     ``notes`` are the values that its entry commits to should it be refused or fail. ``purpose`` says what its
-    operations are for, to follow "to", where its kind says too little. ``agreed``: the owner has confirmed it.
+    operations are for, to follow "to", where its kind says too little. ``agreed``: the owner has confirmed it. ``approver`` is the bus name of who
+    asked last for its prompt.
     """
 
     id: str
@@ -69,6 +71,7 @@ class Act(Struct, eq=False):
     has_turn: bool = False
     purpose: str = ""
     agreed: bool = False
+    approver: str = ""
     operations: wording.Operations = field(default_factory=wording.Operations)
     notes: dict[str, Json] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,7 +104,7 @@ class Desk:
         self._prompt_seconds = prompt_seconds
         self._wait_seconds = wait_seconds
         self._acts: dict[str, Act] = {}
-        self._ended: dict[str, str] = {}
+        self._ended: dict[str, tuple[str, str]] = {}  # who approved it, and how it ended
         self._count = 0
         self._turns = Turns()
         self._watching: Terminal | None = None
@@ -126,9 +129,13 @@ class Desk:
         except OwnerdError as error:
             outcome = type(error).__name__
             raise
+        except Exception:
+            outcome = InternalError.__name__
+            raise
         finally:
             del self._acts[act.id]
-            self._ended[act.id] = outcome
+            if act.approver:
+                self._ended[act.id] = act.approver, outcome
             while len(self._ended) > MAX_ENDED:
                 del self._ended[next(iter(self._ended))]
 
@@ -139,16 +146,20 @@ class Desk:
             for act in self._acts.values()
         ]
 
-    def outcome(self, act_id: str) -> str:
-        """How one of the newest acts ended: `DONE`, or the name of its error. Raises `NotFound`, also while it waits."""
-        try:
-            return self._ended[act_id]
-        except KeyError as error:
-            raise NotFound("no such request has ended, or it is long ago") from error
+    def outcome(self, caller: Caller, act_id: str) -> str:
+        """How one of the newest acts that ``caller`` approved ended: `DONE`, or the name of its error.
 
-    def approve(self, act_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+        Raises `NotFound`, also while it waits.
+        """
+        approver, outcome = self._ended.get(act_id, ("", ""))
+        if not approver or approver != caller.bus_name:
+            raise NotFound("no such request that you approved has ended, or it is long ago")
+        return outcome
+
+    def approve(self, caller: Caller, act_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
         """Show the act's prompt on ``terminal``, changed by ``narrowing``. Raises `NotFound`."""
         act = self._find(act_id)
+        act.approver = caller.bus_name
         act.terminal = terminal or act.terminal
         act.narrowing = narrowing
         act.changed.set()
@@ -197,13 +208,12 @@ class Desk:
             act.has_turn = True
             return
         act.report(Progress.WAITING_FOR_OWNER)
-        acquired = asyncio.ensure_future(self._turns.acquire(own=act.own))
+        place = self._turns.join(own=act.own)
         try:
-            await self._until(act, acquired)
+            await self._until(act, place)
         except BaseException:
-            # Cancelled in the very moment in which the turn came: give it back, or nobody ever gets it.
-            if acquired.done() and not acquired.cancelled():
-                self._turns.release()
+            # Also in the very moment in which the turn came: or nobody ever gets it.
+            self._turns.leave(place)
             raise
         act.has_turn = True
 
@@ -383,10 +393,12 @@ class Desk:
                 act.changed.clear()
                 changed = asyncio.ensure_future(act.changed.wait())
                 left = deadline - asyncio.get_running_loop().time()
-                done, _ = await asyncio.wait(
-                    {work, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
-                )
-                await end(changed)
+                try:
+                    done, _ = await asyncio.wait(
+                        {work, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+                    )
+                finally:
+                    await end(changed)
                 if not done:
                     raise TimedOut("nobody answered in time")
         finally:

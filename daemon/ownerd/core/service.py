@@ -133,11 +133,13 @@ class AgentService(Protocol):
     def pending(self) -> Sequence[Pending]:
         """Requests that wait."""
 
-    def approve(self, pending_id: str, terminal: Terminal | None, narrowing: Narrowing) -> None:
+    def approve(
+        self, caller: Caller, pending_id: str, terminal: Terminal | None, narrowing: Narrowing
+    ) -> None:
         """Show the prompt of a waiting request on ``terminal`` now, changed as ``narrowing`` says."""
 
-    def outcome(self, pending_id: str) -> str:
-        """How one of the newest requests ended: "done", or the name of its error. Raises `NotFound`."""
+    def outcome(self, caller: Caller, pending_id: str) -> str:
+        """How a request that ``caller`` approved ended: "done", or the name of its error. Raises `NotFound`."""
 
     def refuse(self, pending_id: str, *, today: bool = False) -> None:
         """Refuse a waiting request; with ``today`` also what its app asks until midnight."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+Place = asyncio.Future[None]
+
 
 class Turns:
     """A lock with two queues. ``wanted`` is set while an act of the owner's waits."""
@@ -16,31 +18,35 @@ class Turns:
     def __init__(self) -> None:
         self.wanted = asyncio.Event()
         self._held = False
-        self._own: deque[asyncio.Future[None]] = deque()
-        self._apps: deque[asyncio.Future[None]] = deque()
+        self._own: deque[Place] = deque()
+        self._apps: deque[Place] = deque()
 
     def take(self) -> bool:
         """Take the turn if nobody has it, without waiting."""
         free, self._held = not self._held, True
         return free
 
-    async def acquire(self, *, own: bool) -> None:
-        """Wait for the turn; cancelling gives up the place, or the turn that has just come."""
+    def join(self, *, own: bool) -> Place:
+        """Return a place in the queue, done once the turn is its holder's. Whoever stops waiting must `leave`."""
+        place: Place = asyncio.get_running_loop().create_future()
         if self.take():
-            return
-        queue = self._own if own else self._apps
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(place)
-        self._tell()
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self.release()
-            else:
-                queue.remove(place)
+            place.set_result(None)
+        else:
+            (self._own if own else self._apps).append(place)
             self._tell()
-            raise
+        return place
+
+    def leave(self, place: Place) -> None:
+        """Give up a place, cancelled or not, or the turn that has just come to it."""
+        if place.done() and not place.cancelled():
+            self.release()
+            return
+        place.cancel()
+        for queue in (self._own, self._apps):
+            # Another's release may have passed it over already.
+            if place in queue:
+                queue.remove(place)
+        self._tell()
 
     def release(self) -> None:
         """Hand the turn on."""

@@ -102,7 +102,7 @@ def test_no_grant_by_hand_covers_it(provider_rig: ProviderRig):
         while not rig.owner.shown:
             await asyncio.sleep(0)
         (waiting,) = rig.agent.pending()
-        rig.agent.approve(waiting.id, None, Narrowing(grant=GrantLimits(7, 9, 9)))
+        rig.agent.approve(APP, waiting.id, None, Narrowing(grant=GrantLimits(7, 9, 9)))
         async with asyncio.timeout(5):
             while len(rig.owner.shown) < 2:
                 await asyncio.sleep(0)

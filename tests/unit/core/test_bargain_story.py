@@ -180,6 +180,21 @@ def test_rounds_are_bounded_and_belong_to_their_caller_and_their_asker(provider_
     asyncio.run(story())
 
 
+def test_a_negotiation_ends_after_ten_minutes(provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        texts = [signed(provider_rig, asking(provider_rig, "birthdate")) for _ in range(3)]
+        counter = await present(rig, texts[0], Wishes(negotiate=True))
+        rig.clock.time += 10 * 60_000 - 1000
+        goes_on = Wishes(negotiation=counter.negotiation)
+        assert (await present(rig, texts[1], goes_on)).negotiation == counter.negotiation
+        rig.clock.time += 1000
+        with pytest.raises(NotFound):
+            await present(rig, texts[2], goes_on)
+
+    asyncio.run(story())
+
+
 def test_an_app_that_does_not_bargain_gets_a_part(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(
@@ -323,7 +338,7 @@ def test_the_owner_grants_from_elsewhere_and_unsigned_askers_get_none(provider_r
             while not rig.owner.shown:
                 await asyncio.sleep(0)
             (waiting,) = rig.agent.pending()
-            rig.agent.approve(waiting.id, None, Narrowing(grant=GrantLimits(1, 2, 2)))
+            rig.agent.approve(APP, waiting.id, None, Narrowing(grant=GrantLimits(1, 2, 2)))
             async with asyncio.timeout(5):
                 while len(rig.owner.shown) < 2:
                     await asyncio.sleep(0)

@@ -16,6 +16,8 @@ from ownerd.model.errors import Busy, Dismissed, NotAllowed, NotFound, OwnerdErr
 
 CLAIMS = {"given_name": "Ada", "email": "ada@example.org", "address__locality": "Wien"}
 
+TOOL = replace(APP, bus_name=":1.70", label="ownerctl")
+
 REFUSING = 'version = 1\n[[rule]]\ndo = "refuse"\n'
 
 
@@ -57,7 +59,7 @@ def test_narrowing_shows_a_new_prompt_and_releases_the_rest_alone(provider_rig: 
             rig.agent.present(APP, kit.signed_request(request, provider_rig.party), rig.job())
         )
         await until(lambda: rig.owner.shown)
-        rig.agent.approve("3", TTY, Narrowing(frozenset({"email"})))
+        rig.agent.approve(APP, "3", TTY, Narrowing(frozenset({"email"})))
         await until(lambda: len(rig.owner.shown) == 2)
         rig.owner.decision = True
         released = await call
@@ -121,31 +123,43 @@ def test_one_prompt_at_a_time_in_the_order_of_arrival(provider_rig: ProviderRig)
     asyncio.run(story())
 
 
-def test_how_an_act_ended_is_known_for_a_while(provider_rig: ProviderRig):
+def test_how_an_act_ended_is_known_for_a_while_to_who_approved_it(provider_rig: ProviderRig):
     async def story() -> None:
         rig = await make(provider_rig)
         rig.owner.decision = None
         answered = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
         await until(lambda: rig.owner.shown)
         ids = [rig.agent.pending()[0].id]
+        rig.agent.approve(TOOL, ids[0], None, Narrowing())
         with pytest.raises(NotFound):
-            rig.agent.outcome(ids[0])
+            rig.agent.outcome(TOOL, ids[0])
         rig.owner.decision = True
         await answered
         rig.owner.decision = None
-        for give_up in (lambda _call: rig.agent.refuse(ids[-1]), lambda call: call.cancel()):
+
+        def bug(_call: asyncio.Future) -> None:
+            rig.owner.decision = True
+            rig.tokens.before_touch = lambda: 1 // 0
+
+        for give_up in (lambda _call: rig.agent.refuse(ids[-1]), lambda call: call.cancel(), bug):
             shown = len(rig.owner.shown)
             call = asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))
             await until(lambda shown=shown: len(rig.owner.shown) > shown)
             ids.append(rig.agent.pending()[0].id)
+            rig.agent.approve(TOOL, ids[-1], None, Narrowing())
             give_up(call)
             await asyncio.gather(call, return_exceptions=True)
             rig.clock.time += 3_600_000
-        assert [rig.agent.outcome(one) for one in ids] == ["done", "Dismissed", "Cancelled"]
+        known = ["done", "Dismissed", "Cancelled", "InternalError"]
+        assert [rig.agent.outcome(TOOL, one) for one in ids] == known
+        for one in ids:
+            with pytest.raises(NotFound):
+                rig.agent.outcome(APP, one)
         for _ in range(MAX_ENDED):
-            await rig.agent.unlock(APP, rig.job())
+            with rig.session.desk.open("present", APP, rig.job()) as act:
+                rig.agent.approve(TOOL, act.id, None, Narrowing())
         with pytest.raises(NotFound):
-            rig.agent.outcome(ids[-1])
+            rig.agent.outcome(TOOL, ids[-1])
 
     asyncio.run(story())
 
@@ -165,6 +179,38 @@ def test_a_cancelled_act_gives_its_turn_back(provider_rig: ProviderRig):
         await calls[2]
         assert kinds(rig).count("failed") == 2
         assert not rig.agent.pending()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("order", ["the one with the turn first", "the one that waits first"])
+def test_two_that_go_at_once_leave_one_turn(order: str, provider_rig: ProviderRig):
+    async def story() -> None:
+        rig = await make(provider_rig)
+        rig.session.token_seconds = 30
+        rig.tokens.tokens[0].plugged = False
+        calls = [asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job()))]
+        await until(lambda: "waiting-for-token" in dict(rig.states))
+        rig.owner.decision = None
+        calls.append(asyncio.ensure_future(rig.agent.present(APP, provider_rig.signed(), rig.job())))
+        await until(lambda: len(rig.agent.pending()) == 2)
+        other = replace(APP, bus_name=":1.99", label="other")
+        rest = [
+            asyncio.ensure_future(rig.agent.present(other, provider_rig.signed(), rig.job()))
+            for _ in range(2)
+        ]
+        await until(lambda: len(rig.agent.pending()) == 4)
+        shown = len(rig.owner.shown)
+        for call in calls if order == "the one with the turn first" else reversed(calls):
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await until(lambda: len(rig.owner.shown) > shown)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(rig.owner.shown) == shown + 1, "two prompts, and then two touches, at once"
+        for call in rest:
+            call.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     asyncio.run(story())
 
@@ -239,7 +285,7 @@ def test_a_terminal_that_nobody_touched_for_shows_no_value(way: str, provider_ri
             await until(
                 lambda: rig.agent.pending() and rig.agent.pending()[0].state == "waiting-for-terminal"
             )
-            rig.agent.approve("3", TTY, Narrowing()) if way == "approve" else rig.agent.watch(TTY)
+            rig.agent.approve(APP, "3", TTY, Narrowing()) if way == "approve" else rig.agent.watch(TTY)
         released = await call
         assert not any(f": {value}" in shown for shown in rig.owner.shown for value in CLAIMS.values())
         statement = (await opened_values(rig, released.entry))["statement"]
@@ -277,7 +323,7 @@ def test_a_change_shows_its_values_to_the_tool_that_sent_them_and_to_no_other(pr
         )
         await until(lambda: rig.owner.shown)
         assert "canary" in rig.owner.shown[0]
-        rig.agent.approve("3", Terminal("/dev/pts/9", "xterm", "C.UTF-8"), Narrowing())
+        rig.agent.approve(APP, "3", Terminal("/dev/pts/9", "xterm", "C.UTF-8"), Narrowing())
         await until(lambda: len(rig.owner.shown) == 2)
         assert "canary" not in rig.owner.shown[1]
         rig.owner.decision = True

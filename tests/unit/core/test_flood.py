@@ -114,7 +114,7 @@ def test_a_request_that_waits_for_a_terminal_keeps_nobody_from_his(provider_rig:
         await until(lambda: [one.state for one in rig.agent.pending()] == ["waiting-for-terminal"] * 2)
         await rig.agent.read(APP, seal(rig, what="claims", names=None), rig.job(TTY))
         second = rig.agent.pending()[1]
-        rig.agent.approve(second.id, TTY, Narrowing())
+        rig.agent.approve(APP, second.id, TTY, Narrowing())
         assert (await waiting[1]).entry, "the second one got a terminal, the first still waits"
         assert not waiting[0].done()
         rig.agent.refuse(rig.agent.pending()[0].id)
@@ -328,12 +328,17 @@ def test_turns_go_to_the_owner_first_and_survive_cancelling():
         turns, order = Turns(), []
 
         async def take(name: str, *, own: bool) -> None:
-            await turns.acquire(own=own)
+            place = turns.join(own=own)
+            try:
+                await place
+            except asyncio.CancelledError:
+                turns.leave(place)
+                raise
             order.append(name)
             await asyncio.sleep(0)
             turns.release()
 
-        await turns.acquire(own=False)
+        await turns.join(own=False)
         tasks = [asyncio.ensure_future(take(f"app {n}", own=False)) for n in range(3)]
         await asyncio.sleep(0)
         assert not turns.wanted.is_set()
@@ -352,6 +357,6 @@ def test_turns_go_to_the_owner_first_and_survive_cancelling():
         assert order == ["app 0", "app 2"]
         assert not turns.wanted.is_set()
         async with asyncio.timeout(1):
-            await turns.acquire(own=False)
+            await turns.join(own=False)
 
     asyncio.run(story())

@@ -139,7 +139,7 @@ async def ask_for_grant(rig: CoreRig, provider_rig: ProviderRig) -> None:
     while not rig.owner.shown:
         await asyncio.sleep(0)
     (waiting,) = rig.agent.pending()
-    rig.agent.approve(waiting.id, None, Narrowing(grant=GrantLimits(1, 2, 2)))
+    rig.agent.approve(APP, waiting.id, None, Narrowing(grant=GrantLimits(1, 2, 2)))
     with pytest.raises(ClockWrong):
         await call
 
