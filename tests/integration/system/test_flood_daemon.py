@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -56,7 +57,7 @@ def test_the_owner_is_served_under_a_flood_of_ten_thousand_requests(bad_world: B
             assert answers["Busy"] + answers["opened"] == sum(answers.values()) == CALLS
             assert answers["Busy"] > CALLS / 2
             # A second on two cores that are the flood's, the bus's and ours; longer where others work there, too.
-            assert min(served) < OWNER_SECONDS * crowded()
+            assert statistics.median(served) < OWNER_SECONDS * crowded()
             assert max(most, proportional(pid)) < before + GROWN_MIB
         finally:
             flood.kill()
