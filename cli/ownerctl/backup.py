@@ -39,10 +39,10 @@ def backup() -> None:
 def make(path: str, output: Output) -> None:
     """Write everything into one new file. Takes a touch."""
     from ownerctl.owner import change
-    from ownerctl.private_file import require_absent
+    from ownerctl.private_file import require_place
 
     target = Path(path).absolute()
-    require_absent(target)
+    require_place(target)
     answer = change(output, {"change": "backup", "file": str(target)}, unlocked=True)
     if output.json:
         render.emit_json(answer)

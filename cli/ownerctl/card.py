@@ -58,11 +58,11 @@ def export(file: str | None, force: bool, output: Output) -> None:  # noqa: FBT0
 
     FILE is readable by you alone, and never replaces another without --force.
     """
-    from ownerctl.private_file import require_absent, write_private
+    from ownerctl.private_file import require_place, write_private
     from ownerctl.vcard import format_vcard
 
     if file is not None and not force:
-        require_absent(Path(file))
+        require_place(Path(file))
     rows = read_claims(output, None)
     values = {str(row.get("name")): str(row.get("value")) for row in rows}
     if file is not None:

@@ -82,14 +82,19 @@ def _typed_value(name: str, given: str | None) -> str:
     epilog=examples("ownerctl data set email", "pass show email | ownerctl data set email -"),
 )
 @click.argument("name", shell_complete=complete_claims)
-@click.argument("source", required=False, metavar="[-]", type=click.Choice(["-"]))
+@click.argument("source", required=False, metavar="[-]")
 @output_options
 def set_claim(name: str, source: str | None, output: Output) -> None:
     """Set one claim; asks for the value, or reads it from a pipe.
 
     The value is typed on the terminal, or read from standard input with - or where there is no terminal.
     """
+    from ownerctl.errors import UsageTrouble
+
     (name,) = require_names((name,))
+    if source not in (None, "-"):
+        hint = f"ownerctl data set {name} asks for it, and with - reads it from a pipe"
+        raise UsageTrouble("a value is no argument: any process could read it", hint=hint)
     value = _typed_value(name, source)
     change_claims(output, {"change": "set", "claims": [{"name": name, "value": value, "source": "owner"}]})
 

@@ -103,7 +103,7 @@ class StillOpen(CommandError):
 class NoToken(CommandError):
     """There is nothing to enrol."""
 
-    hint = "plug in a FIDO2 key, or start ownerd-softtoken in another terminal"
+    hint = "plug in a FIDO2 key, or start ownerd-softtoken in another terminal (the first time with --new)"
     exit_code = 4
 
 

@@ -72,7 +72,7 @@ def export(
     from ownerctl.errors import UsageTrouble
     from ownerctl.export_source import Wanted, day_begins, open_file, open_vault
     from ownerctl.offline import database
-    from ownerctl.private_file import require_absent
+    from ownerctl.private_file import require_place
 
     if path is not None and not offline:
         raise UsageTrouble("--file needs --offline")
@@ -82,8 +82,8 @@ def export(
         raise UsageTrouble("--force needs --out")
     if seal and form != "ts10":
         raise UsageTrouble("--seal is for ts10")
-    if out is not None and not force:
-        require_absent(out)
+    if out is not None:
+        require_place(out, replace=force)
     period = day_begins(since), day_begins(until, days=1)
     if all(period) and period[0] >= period[1]:
         raise UsageTrouble("the period ends before it begins")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def read_given(path: str, what: str, max_bytes: int, *, or_stdin: bool = False) 
         with Path(path).open("rb") as file:
             return file.read(max_bytes + 1)
     except OSError as error:
-        raise FileTrouble(f"the {what} cannot be read") from error
+        raise FileTrouble(f"the {what} cannot be read: {os.strerror(error.errno or 0).lower()}") from error
 
 
 def read_given_text(path: str, what: str, max_bytes: int) -> str:

@@ -51,7 +51,8 @@ def summary(entry: Mapping[str, Json]) -> str:
         parts.append(", ".join(claims))
     parts += _of_kind(str(entry.get("kind")), values)
     facts = facts_in_words(entry)
-    parts += [f"{name} {_word(value)}".strip() for name, value in facts.items() if name not in _LONG_FACTS]
+    told = _LONG_FACTS | ({"error"} & values.keys())
+    parts += [f"{name} {_word(value)}".strip() for name, value in facts.items() if name not in told]
     if entry.get("values") is None and "values" in entry:
         parts.append("values not shown")
     return "; ".join(part for part in parts if part)

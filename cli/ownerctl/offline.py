@@ -96,6 +96,11 @@ def _read_head(path: str) -> bytes:
     head = read_given(path, "head", _MAX_HEAD_BYTES)
     if len(head) > _MAX_HEAD_BYTES:
         raise FileTrouble("the head is too large to be one")
+    if not head.startswith(b"ownerd/"):  # one that is damaged is a finding
+        raise FileTrouble(
+            "the head is no checkpoint of ownerd",
+            hint="ownerctl ledger head prints one, to be kept elsewhere",
+        )
     return head
 
 

@@ -89,11 +89,11 @@ def export(file: str, force: bool, output: Output) -> None:  # noqa: FBT001 clic
 
     With - it goes to standard output. It can hold values: keep the file as you keep those.
     """
-    from ownerctl.private_file import require_absent, write_private
+    from ownerctl.private_file import require_place, write_private
 
     path = None if file == "-" else Path(file)
     if path is not None and not force:
-        require_absent(path)
+        require_place(path)
     text = read_policy(output)
     if path is None:
         if output.json:

@@ -35,6 +35,16 @@ _EDITORS = ("sensible-editor", "nano", "vi")
 _TAB = 4
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _LEFT_BEHIND = re.compile(r"policy-([1-9][0-9]{0,9})-\w+", re.ASCII)
+BEGINNING = """\
+# Without rules you are asked about everything. The first rule that fits decides; each change takes a touch.
+# What a rule may hold: docs/POLICY.md
+version = 1
+
+# [[rule]]
+# claims = ["birthdate"]
+# do = "substitute"      # or allow, grant, refuse, ask
+# with = "age_over_18"
+"""
 _QUESTION = "[s]ave it, [e]dit it again, or [d]iscard it?"
 
 
@@ -44,14 +54,15 @@ def edit_policy(output: Output) -> int:
     with private_directory() as directory:
         path = directory / _FILE
         path.touch(mode=0o600)
-        path.write_bytes(old.encode("utf-8"))
+        begun = old or BEGINNING
+        path.write_bytes(begun.encode("utf-8"))
         code, choice = 0, "e"
         while choice != "d":
             try:
                 if choice == "e":
                     run_editor(path)
                 new = read_given_text(str(path), "policy", MAX_POLICY_BYTES)
-                if new == old:
+                if new in (old, begun):
                     render.note("nothing changed")
                     return 0
                 if choice == "s":

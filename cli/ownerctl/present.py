@@ -16,7 +16,7 @@ Token = dict[str, Any]
 _POLL_SECONDS = 1.0
 _HOW_TO_GET_ONE = """no token is there yet
   plug in a FIDO2 key, or put a FIDO2 card on a reader; or, to try things out without one,
-  start a software token in another terminal: ownerd-softtoken
+  start a software token in another terminal: ownerd-softtoken, the first time with --new
 waiting for a token, ctrl-c ends"""
 _PLUG_IN = """plug in the new token, and leave one that is enrolled in its place
 waiting for a token that is not enrolled, ctrl-c ends"""

@@ -14,10 +14,14 @@ from ownerctl.errors import FileTrouble
 _EXISTS_HINT = "choose another name, or replace it with --force"
 
 
-def require_absent(path: Path) -> None:
-    """Raises `FileTrouble` when ``path`` exists, so that nobody touches a token for nothing."""
-    if os.path.lexists(path):
+def require_place(path: Path, *, replace: bool = False) -> None:
+    """Raises `FileTrouble` where `private_file` would, as far as can be seen: nobody touches a token for nothing."""
+    if os.path.lexists(path) and not replace:
         raise FileTrouble("the file exists already", hint=_EXISTS_HINT)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise FileTrouble(
+            "the file cannot be written there", hint="is there such a directory, and may you write in it?"
+        )
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:

@@ -45,13 +45,13 @@ def prove(seq: int, labels: tuple[str, ...], out: str | None, path: str | None, 
     """
     from ownerctl.errors import UsageTrouble
     from ownerctl.offline import database
-    from ownerctl.private_file import require_absent, write_private
+    from ownerctl.private_file import require_place, write_private
     from ownerd.ledger.proof import format_proof
 
     if labels and path is not None:
         raise UsageTrouble("values are opened by the daemon, which has one ledger: no --file with --open")
     if out is not None:
-        require_absent(Path(out))
+        require_place(Path(out))
     opened = _opened(seq, labels, output) if labels else {}
     data = format_proof(proof_of(database(path), seq, opened))
     if out is None:

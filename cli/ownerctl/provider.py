@@ -82,11 +82,11 @@ def rotate(provider_id: str, path: str | None, output: Output) -> None:
     """
     from ownerctl.errors import BadAnswer
     from ownerctl.owner import change
-    from ownerctl.private_file import require_absent, write_private
+    from ownerctl.private_file import require_place, write_private
 
     out = None if path is None else Path(path)
     if out is not None:
-        require_absent(out)
+        require_place(out)
     message: dict[str, Json] = {"change": "provider-rotate", "id": provider_id}
     answer = change(output, message)
     handover = answer.get("handover")

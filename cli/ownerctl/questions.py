@@ -27,6 +27,7 @@ def letter(question: str, letters: str) -> str:
             return letters[0]
         if len(answer) == 1 and answer in letters:
             return answer
+        render.note(f"one of {', '.join(letters)}, or enter for {letters[0]}")
 
 
 def pick(question: str, rows: Sequence[str], *, may_be_none: bool = False) -> int | None:
@@ -40,6 +41,7 @@ def pick(question: str, rows: Sequence[str], *, may_be_none: bool = False) -> in
             return None
         if answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= len(rows):
             return int(answer) - 1
+        render.note(f"a number from 1 to {len(rows)}{', or enter' if may_be_none else ''}")
 
 
 def types_exactly(question: str, text: str) -> bool:

@@ -9,7 +9,9 @@ invisible characters are neutralised here, once, for every way out (a terminal o
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -148,9 +150,20 @@ def note(text: str) -> None:
     _write(sys.stderr, clean(text, lines=True))
 
 
+def _cells(text: str) -> int:
+    """Columns of a terminal that ``text`` takes."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
 def draw(text: str) -> None:
-    """Replace the progress line on standard error; the empty text clears it."""
-    sys.stderr.write("\r\x1b[K" + clean(text))
+    """Replace the progress line on standard error; the empty text clears it. What is wider than the terminal is cut."""
+    shown = clean(text)
+    with contextlib.suppress(OSError):
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        # At its front, as the seconds stand at the end; a second line could not be drawn over.
+        while 1 < columns <= _cells(shown):
+            shown = "…" + shown[2:]
+    sys.stderr.write("\r\x1b[K" + shown)
     sys.stderr.flush()
 
 

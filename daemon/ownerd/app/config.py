@@ -3,7 +3,7 @@
 ::
 
     idle_seconds = 900        # lock after this time without use; 30 to 28800
-    locked_seconds = 60       # end after this time locked, uncalled and with nothing waiting; 10 to 28800
+    locked_seconds = 60       # end after this time locked, uncalled and with nothing waiting; 10 to 28800; on a terminal 28800
     pinentry = "pinentry-qt"  # program name or absolute path
     lock_on_removal = true    # lock when the token that opened the vault is taken out
     pkcs11_modules = ["/usr/lib/softhsm/libsofthsm2.so"]  # code that runs in the daemon; absolute paths
@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,12 +38,17 @@ class Config(Struct, frozen=True):
     locked_seconds: int = LOCKED_SECONDS
 
 
+def usual_locked_seconds() -> int:
+    """`LOCKED_SECONDS` for what is started by D-Bus, and starts anew at the next call; who started it by hand ends it."""
+    return MAX_IDLE_SECONDS if sys.stderr.isatty() else LOCKED_SECONDS
+
+
 def read_config(path: Path) -> Config:
     """Read ``path``; an absent file gives the defaults. Raises `ConfigError` naming the key."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        return Config()
+        return Config(locked_seconds=usual_locked_seconds())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config.toml cannot be read") from error
     import tomllib
@@ -55,7 +61,7 @@ def read_config(path: Path) -> Config:
     if unknown:
         raise ConfigError(f"config.toml has an unknown key: {unknown[0]}")
     idle_seconds = _seconds(given, "idle_seconds", IDLE_SECONDS, MIN_IDLE_SECONDS)
-    locked_seconds = _seconds(given, "locked_seconds", LOCKED_SECONDS, MIN_LOCKED_SECONDS)
+    locked_seconds = _seconds(given, "locked_seconds", usual_locked_seconds(), MIN_LOCKED_SECONDS)
     pinentry = given.get("pinentry")
     lock_on_removal = given.get("lock_on_removal", True)
     if pinentry is not None and not isinstance(pinentry, str):

@@ -9,6 +9,7 @@ could forget its pause by letting the process end: nothing ends before the longe
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from typing import Final, Protocol
@@ -18,6 +19,8 @@ from ownerd.core.service import AgentService
 from ownerd.model.caller import Caller
 
 _LOOK_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class EndingAgent(AgentService, Protocol):
@@ -74,6 +77,9 @@ async def end_when_idle(
             left, reason = _unused_left(agent, calls, idle_seconds, locked_seconds), "unused"
             left = max(left, budget.pause_seconds)
         if left <= 0:
+            logger.info(
+                "%s, ending; the next call starts the daemon anew where D-Bus may activate it", reason
+            )
             agent.lock(reason)
             return
         await asyncio.sleep(min(left, _LOOK_SECONDS) + 0.01)

@@ -23,6 +23,7 @@ from ownerd.credential.jwe import JwePrivateKey, open_jwe, require_p256_public, 
 from ownerd.model.canonical import format_canonical
 from ownerd.model.claim import MAX_VALUE_BYTES, Claim, require_claim_name
 from ownerd.model.clock import format_time
+from ownerd.model.derived import is_birthdate
 from ownerd.model.encoding import Json, parse_json_object
 from ownerd.model.errors import InvalidArgument, NotFound
 from ownerd.model.names import Kind, Progress
@@ -147,7 +148,7 @@ def _names(asked: Json, vault: Vault) -> list[str]:
             raise InvalidArgument("a name is not text")
         require_claim_name(name)
         if name not in vault.claims:
-            raise NotFound("no such claim in the vault")
+            raise NotFound(f"no {name} in the vault")
     return list(dict.fromkeys(asked))
 
 
@@ -236,6 +237,8 @@ def _new_claims(given: Json, vault: Vault, session: Session) -> list[Claim]:
             raise InvalidArgument("a claim stands there twice")
         if not isinstance(value, str) or not value or len(value.encode()) > MAX_VALUE_BYTES:
             raise InvalidArgument("a claim's value is not text, empty or too long")
+        if name == "birthdate" and not is_birthdate(value):
+            raise InvalidArgument("birthdate is not a date like 1815-12-10, or a year")
         old = vault.claims.get(name)
         claims[name] = Claim(name, value, source, now, old.version + 1 if old else 1)
     return list(claims.values())

@@ -6,6 +6,7 @@ before anything is stored. It opens everything and serves to enrol a token; the 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from ownerd.core.vault import Vault
 from ownerd.ledger.approval import recovery_message
 from ownerd.ledger.facts import format_token
 from ownerd.model.encoding import Json, format_b64u
-from ownerd.model.errors import Dismissed, NotAllowed, NotFound
+from ownerd.model.errors import Dismissed, InvalidArgument, NotAllowed, NotFound
 from ownerd.model.names import Kind
 from ownerd.model.secret import Secret
 from ownerd.model.token import RecoveryApproval
@@ -74,11 +75,12 @@ async def _show(session: Session, act: Act, code: Secret) -> None:
     one, step = session.rng(2)
     other = one + 1 + step % (len(groups) - 1)
     first, second = sorted(number % len(groups) for number in (one, other))
+    question = f"Type groups {first + 1} and {second + 1} of the code, from your paper."
     for _ in range(TRIES):
-        question = f"Type groups {first + 1} and {second + 1} of the code, from your paper."
-        typed = await session.desk.ask(act, question)
-        if codes.same_groups(typed, groups[first] + groups[second]):
-            return
+        with suppress(InvalidArgument):  # too short or too long to be any
+            if codes.same_groups(await session.desk.ask(act, question), groups[first] + groups[second]):
+                return
+        question = f"That was not it. Type groups {first + 1} and {second + 1} of the code, from your paper."
     raise Dismissed("the code was not typed back; nothing is changed")
 
 

@@ -12,6 +12,10 @@ MAX_RANGES: Final = 24
 _CHOSEN: Final = {"claim": "claim", "provider": "provider", "before": "before"}
 
 
+def _entries(count: int) -> str:
+    return "1 ledger entry says" if count == 1 else f"{count} ledger entries say"
+
+
 def _erased(statement: dict[str, Json]) -> list[str]:
     touches = statement["touches"]
     how_often = "" if touches == 1 else f" ({touches} touches, or as many PINs)"
@@ -20,7 +24,7 @@ def _erased(statement: dict[str, Json]) -> list[str]:
     ]
     kinds = [f"{count} {text(kind, MAX_NAME)}" for kind, count in sorted(statement["kinds"].items())]
     return [
-        f"Erase what {len(statement['entries'])} ledger entries say, for good{how_often}.",
+        f"Erase what {_entries(len(statement['entries']))}, for good{how_often}.",
         "",
         app(statement),
         *([f"Chosen: {', '.join(chosen)}"] if chosen else []),

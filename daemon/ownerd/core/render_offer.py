@@ -131,7 +131,7 @@ def _not_going(statement: dict[str, Json]) -> list[str]:
 def _grant_line(limits: dict[str, Json]) -> str:
     return (
         f"For {limits['days']} days they may get exactly this again without asking you: at most "
-        f"{limits['count']} times, {limits['per_hour']} in an hour."
+        f"{limits['count']} times, {limits['per_hour']} in an hour, this time included."
     )
 
 

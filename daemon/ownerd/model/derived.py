@@ -23,6 +23,19 @@ _AGES: Final = {"age_over_18": 18, "age_over_21": 21}
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2}))?", re.ASCII)
 
 
+def is_birthdate(value: str) -> bool:
+    """Whether ``value`` is what OpenID Connect Core 1.0, section 5.1 says: YYYY-MM-DD (0000: without year), or YYYY."""
+    match = _DATE.fullmatch(value)
+    if match is None or match[2] is None:
+        return match is not None
+    try:
+        # A leap year, where the year is left out.
+        date(int(match[1]) or 2000, int(match[2]), int(match[3]))
+    except ValueError:
+        return False
+    return True
+
+
 def derive(name: str, claims: Mapping[str, Claim], today: date) -> OfferedClaim | None:
     """Compute ``name`` on the day ``today``; None where it is no derived claim or cannot be said for certain.
 

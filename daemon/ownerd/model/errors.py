@@ -36,7 +36,7 @@ class RequestError(OwnerdError):
 class InvalidArgument(RequestError):
     """The request or argument is malformed."""
 
-    hint = "check the request against docs/dbus and OpenID4VP 1.0"
+    hint = "the message says what is wrong; for apps, docs/dbus and OpenID4VP 1.0 say what is right"
     exit_code = 2
 
 
@@ -49,7 +49,7 @@ class NotSupported(RequestError):
 class NotAllowed(RequestError):
     """The owner, the policy or the trust level refuses."""
 
-    hint = "the owner or the policy said no"
+    hint = "the message says who or what said no"
     exit_code = 3
 
 

@@ -36,6 +36,7 @@ class DesktopNotifications:
         self._sender = sender
         self._send_seconds = send_seconds
         self._shown = 0
+        self._failed = False  # said once
 
     async def touch_wanted(self, token_name: str, reason: str) -> None:
         """Say that a token waits for a touch; without ``token_name``: that something waits for the owner.
@@ -63,7 +64,12 @@ class DesktopNotifications:
         try:
             self._shown = await self._sender.notify(summary, body, replaces=self._shown)
         except Exception as error:  # noqa: BLE001  as above
-            _log.info("no notification: %s", type(error).__name__)
+            if not self._failed:
+                _log.info(
+                    "no notifications: %s; requests that wait are shown by ownerctl pending",
+                    type(error).__name__,
+                )
+            self._failed = True
 
 
 def _plain(text: str) -> str:

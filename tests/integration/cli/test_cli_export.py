@@ -88,6 +88,9 @@ def test_a_file_is_private_and_never_replaces_another_unasked(paged: Desk) -> No
     assert rows[3][-1] == "values erased"
     ran = paged.run(*command)
     assert (ran.code, ran.err.splitlines()[0]) == (1, "ownerctl: error: the file exists already")
+    nowhere = str(paged.home / "none" / "log.csv")
+    ran = paged.run(*command[:-1], nowhere)
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "ownerctl: error: the file cannot be written there")
     assert len(paged.called("read")) == 2, "nobody touched for nothing"
     (paged.home / "link").symlink_to(paged.home / "elsewhere")
     assert paged.run("ledger", "export", "--format", "csv", "--out", str(paged.home / "link")).code == 1

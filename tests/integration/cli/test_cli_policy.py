@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from tests.rigs.cli import Desk
 
+from ownerctl.policy_edit import BEGINNING
+from ownerd.negotiation.policy_text import parse_policy
+
 OLD = 'version = 1\n\n[[rule]]\ndo = "ask"\n'
 ASKED = "[s]ave it, [e]dit it again, or [d]iscard it? "
 
@@ -108,13 +111,13 @@ def test_a_wrong_rule_is_named_and_the_text_kept_to_go_on(cli_desk: Desk) -> Non
     terminal.expect("ownerctl: error: rule 2: unknown word")
     terminal.expect("is kept in")
     (directory,) = left(cli_desk)
-    assert (directory / "policy.toml").read_text() == "# broken\n"
+    assert (directory / "policy.toml").read_text() == f"{BEGINNING}# broken\n"
     terminal.expect(f"{ASKED}[Eds]: ")
     terminal.type("\n")
     terminal.expect("+# right")
     terminal.type("s\n")
     assert terminal.wait() == 0
-    assert sent(cli_desk) == ["# broken\n", "# right\n"]
+    assert sent(cli_desk) == [f"{BEGINNING}# broken\n", f"{BEGINNING}# right\n"]
     assert left(cli_desk) == []
 
 
@@ -128,7 +131,7 @@ def test_a_missed_touch_loses_nothing(cli_desk: Desk, ends: str) -> None:
     cli_desk.plan()
     terminal.type("s\n")
     assert terminal.wait() == 0
-    assert sent(cli_desk) == ["# more\n"] * 2
+    assert sent(cli_desk) == [f"{BEGINNING}# more\n"] * 2
 
 
 def test_ctrl_c_at_the_prompt_loses_nothing(cli_desk: Desk) -> None:
@@ -232,3 +235,22 @@ def test_the_text_is_written_in_a_place_of_ours_alone(
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(FileTrouble), private_directory():
         pass
+
+
+def test_who_has_no_policy_is_shown_how_one_begins(cli_desk: Desk) -> None:
+    terminal = cli_desk.terminal("policy", "edit", **editor(cli_desk, f'cp "$2" {cli_desk.home}/seen'))
+    assert terminal.wait() == 0
+    assert "nothing changed" in terminal.shown
+    assert (cli_desk.home / "seen").read_text() == BEGINNING
+    assert parse_policy(BEGINNING).rules == ()
+    assert (
+        len(
+            parse_policy(
+                BEGINNING.replace("# [[", "[[")
+                .replace("# claims", "claims")
+                .replace("# do", "do")
+                .replace("# with", "with")
+            ).rules
+        )
+        == 1
+    )

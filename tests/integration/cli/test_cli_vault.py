@@ -46,6 +46,13 @@ def test_a_daemon_that_does_not_end_is_not_called_locked(
     assert shown.err.startswith("ownerctl: error: the daemon has not ended\n")
 
 
+def test_a_value_is_no_argument(cli_desk: Desk) -> None:
+    ran = cli_desk.run("data", "set", "nickname", "Countess")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[0] == "ownerctl: error: a value is no argument: any process could read it"
+    assert cli_desk.called("change message") == []
+
+
 def test_data_set_get_list_remove(cli_desk: Desk) -> None:
     ran = cli_desk.run("data", "set", "nickname", "-", stdin="Countess\n")
     assert (ran.code, ran.out, ran.err) == (0, "set nickname (entry 3)\n", "")

@@ -86,6 +86,18 @@ def test_a_head_kept_elsewhere_reveals_a_roll_back(
     assert "RolledBack" in ran.out
 
 
+def test_a_file_that_is_no_head_is_no_finding(offline_desk: Desk, ledger_path: Path) -> None:
+    other = offline_desk.home / "notes"
+    other.write_text("buy milk\n")
+    ran = offline_desk.run("ledger", "verify", "--head", str(other))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines()[0] == "ownerctl: error: the head is no checkpoint of ownerd"
+    ran = offline_desk.run("ledger", "verify", "--head", str(other.with_name("none")))
+    assert ran.err.splitlines()[0] == "ownerctl: error: the head cannot be read: no such file or directory"
+    other.write_text(offline_desk.run("ledger", "head").out.replace("\n", "", 1))
+    assert "BadHead" in offline_desk.run("ledger", "verify", "--head", str(other)).out
+
+
 def test_log_offline_has_kinds_and_times(offline_desk: Desk, ledger_path: Path) -> None:
     ran = offline_desk.run("ledger", "log", "--offline", "-n", "2", "--json")
     assert [entry["kind"] for entry in ran.json["entries"]] == ["locked", "request"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 
@@ -65,6 +66,23 @@ def test_errors_are_lowercase_without_full_stop(capsys: pytest.CaptureFixture[st
         "ownerctl: error: no such option: --frob\nownerctl: hint: try 'ownerctl --help'\n"
         "ownerctl: error: PIN blocked\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("29 s left", "29 s left"),
+        ("waiting for 票, 29 s left", "…票, 29 s left"),
+        ("waiting, 9 s left", "…ing, 9 s left"),
+    ],
+)
+def test_the_progress_line_stays_one_line(
+    text: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "get_terminal_size", lambda _fd: os.terminal_size((15, 9)))
+    monkeypatch.setattr(sys.stderr, "fileno", lambda: 2, raising=False)
+    render.draw(text)
+    assert capsys.readouterr().err == f"\r\x1b[K{shown}"
 
 
 def test_local_time_leaves_other_text_harmless() -> None:

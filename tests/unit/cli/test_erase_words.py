@@ -49,3 +49,9 @@ def test_rows_that_only_look_like_an_erasure_are_passed_on() -> None:
     found = Erasures()
     assert list(found.watch(rows)) == rows
     assert found.rows == []
+
+
+def test_an_error_is_named_once() -> None:
+    entry = {"kind": "refused", "facts": {"error": "Dismissed"}, "values": {"error": "Dismissed"}}
+    assert summary(entry) == "Dismissed"
+    assert summary({**entry, "values": {}}) == "error Dismissed"

@@ -58,3 +58,15 @@ def test_a_claim_is_one_text(value: object):
         assert not rig.session.vault.claims
 
     asyncio.run(story())
+
+
+def test_a_date_of_birth_is_a_date():
+    async def story() -> None:
+        rig = make_core(FakeStore())
+        await set_up(rig)
+        given = [{"name": "birthdate", "value": "31.12.1987", "source": "test"}]
+        with pytest.raises(InvalidArgument, match="like 1815-12-10"):
+            await rig.agent.change(APP, seal(rig, change="set", claims=given), rig.job())
+        assert not rig.session.vault.claims
+
+    asyncio.run(story())

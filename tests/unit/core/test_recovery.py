@@ -25,6 +25,7 @@ class Paper:
     def __init__(self, rig: CoreRig) -> None:
         self.code = ""
         self.spoil = 0
+        self.asked: list[str] = []
         self._owner = rig.owner
         rig.owner.pin = self.type
 
@@ -34,8 +35,11 @@ class Paper:
         self.code = re.findall(r"(?:[0-9A-Z]{4}-){6}[0-9A-Z]{4}", "\n".join(self._owner.shown))[-1]
         first, second = (int(number) for number in re.findall(r"\d+", description))
         typed = self.code.split("-")[first - 1] + self.code.split("-")[second - 1]
+        self.asked.append(description)
         if self.spoil:
             self.spoil -= 1
+            if self.spoil == 1:
+                raise InvalidArgument("a code has 4 to 63 bytes")  # as the prompt does for an empty line
             return Secret(b"WRONGONE")
         return Secret(typed.lower().encode())
 
@@ -86,7 +90,9 @@ def test_a_code_is_stored_only_after_it_was_typed_back(provider_rig: ProviderRig
         assert rig.session.vault.recovery is None
         assert "recovery-set" not in kinds(rig)
         paper.spoil = 2
+        paper.asked.clear()
         await change(rig, change="recovery-set")
+        assert [one.startswith("That was not it. ") for one in paper.asked] == [False, True, True]
         assert rig.session.vault.recovery is not None
 
     asyncio.run(story())

@@ -14,7 +14,7 @@ from ownerd.model.claim import (
     require_claim_name,
     require_offered_name,
 )
-from ownerd.model.derived import BASIS, derive
+from ownerd.model.derived import BASIS, derive, is_birthdate
 from ownerd.model.errors import InvalidArgument
 from ownerd.model.offer import Form
 
@@ -112,3 +112,21 @@ def test_derived_names_can_be_offered_but_not_stored():
     assert require_offered_name("email") == "email"
     with pytest.raises(InvalidArgument):
         require_offered_name("age_over_16")
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("1815-12-10", True),
+        ("1815", True),
+        ("0000-12-10", True),
+        ("0000-02-29", True),
+        ("1815-02-29", False),
+        ("1815-13-10", False),
+        ("31.12.1987", False),
+        ("1815-12", False),
+        ("", False),
+    ],
+)
+def test_a_date_of_birth_is_one_of_openid_connects_forms(value, good):
+    assert is_birthdate(value) is good

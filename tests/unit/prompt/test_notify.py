@@ -67,3 +67,15 @@ def test_long_names_are_cut_visibly() -> None:
     sender = FakeSender()
     asyncio.run(DesktopNotifications(sender).touch_wanted("K" * 500, "x"))
     assert sender.shown[0][0] == f"Touch {'K' * 200}… (300 more characters)"
+
+
+def test_a_missing_server_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        notices = DesktopNotifications(FakeSender(fail=OSError("gone")))
+        for _ in range(3):
+            await notices.touch_wanted("Key", "x")
+
+    with caplog.at_level("INFO"):
+        asyncio.run(run())
+    (told,) = caplog.messages
+    assert "ownerctl pending" in told
