@@ -100,6 +100,12 @@ class StillOpen(CommandError):
     hint = "ownerctl token add enrols a token; to try the code out, run ownerctl lock first"
 
 
+class NoCode(CommandError):
+    """There is no recovery code to use."""
+
+    hint = "only a token that is enrolled opens the vault then: ownerctl unlock"
+
+
 class NoToken(CommandError):
     """There is nothing to enrol."""
 

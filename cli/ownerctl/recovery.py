@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ownerctl.present import Token
     from ownerd.model.encoding import Json
 
-_AFTER_USE = """the vault is locked now; ownerctl unlock opens it with this token
+_AFTER_USE = """the vault is locked now, and ownerd has ended, as it does then: D-Bus starts it again, or you do
+  ownerctl unlock opens the vault with this token
   remove the tokens that you no longer have: ownerctl token list, ownerctl token remove ID
   if the paper may have been seen, replace the code: ownerctl recovery set"""
 
@@ -46,7 +47,7 @@ def set_code(output: Output) -> None:
 
 
 async def _tokens_to_enrol(owner: Owner) -> list[Token]:
-    from ownerctl.errors import StillOpen
+    from ownerctl.errors import NoCode, StillOpen
     from ownerctl.present import wait_present
     from ownerd.model.errors import NotSetUp
 
@@ -55,6 +56,8 @@ async def _tokens_to_enrol(owner: Owner) -> list[Token]:
         raise NotSetUp("there is no vault yet")
     if status.get("unlocked"):
         raise StillOpen("the vault is open, so no recovery is needed")
+    if status.get("recovery") is False:
+        raise NoCode("no recovery code is set")
     return await wait_present(owner)
 
 

@@ -26,7 +26,7 @@ async def _require_locked(owner: Owner) -> dict[str, Json]:
 
     status = await owner.status()
     if status.get("unlocked"):
-        raise StillOpen("the vault is open; run ownerctl lock first")
+        raise StillOpen("the vault is open", hint="run ownerctl lock first")
     return status
 
 

@@ -29,7 +29,10 @@ def status(output: Output) -> None:
         return
     vault = "not set up" if not found.get("set_up") else "unlocked" if found.get("unlocked") else "locked"
     counts = [(name, found.get(name, 0)) for name in ("claims", "providers", "tokens", "entries", "pending")]
-    render.emit_table([("vault", vault), *counts])
+    code = "set" if found.get("recovery") else "not set"
+    render.emit_table(
+        [("vault", vault), *counts, *([("recovery code", code)] if found.get("set_up") else [])]
+    )
     if not found.get("set_up"):
         render.note("ownerctl setup makes the vault")
     elif found.get("pending"):

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+import pytest
 from demo.stage import PASSPHRASE, Screen, Stage, StageError
 from tests.rigs.bad_days import BadWorld
 from tests.rigs.bus import ROOT
@@ -96,16 +97,17 @@ def test_the_example_for_app_developers_gets_its_answer(bad_world: BadWorld) -> 
         await bad_world.set("given_name", "Ada")
         await bad_world.grant()
         asked = bad_world.request()
-        done = asyncio.get_running_loop().create_future()
         names: dict[str, Any] = {
             "MessageBus": lambda: MessageBus(bad_world.stage.env["DBUS_SESSION_BUS_ADDRESS"])
         }
-        names |= {"Message": Message, "Variant": Variant, "secrets": secrets}
-        names |= {"request": asked.text, "done": done}
-        exec(f"async def example():\n{body}\n    return locals()", names)
-        await asyncio.wait_for(names["example"](), 20)
-        code, results = await asyncio.wait_for(done, 20)
+        names |= {"Message": Message, "Variant": Variant, "asyncio": asyncio, "secrets": secrets}
+        names["request"] = asked.text
+        exec(f"async def example():\n{body}\n    return code, results", names)
+        code, results = await asyncio.wait_for(names["example"](), 20)
         assert code == 0
         assert asked.claims_of({name: one.value for name, one in results.items()}) == {"given_name": "Ada"}
+        names["request"] = ""
+        with pytest.raises(SystemExit, match=r"InvalidArgument: the request is empty"):
+            await asyncio.wait_for(names["example"](), 20)
 
     asyncio.run(story())

@@ -79,7 +79,15 @@ class ScriptedAgent(BargainCases, TokenCases):
         return json.dumps(public_jwk(self._key))
 
     def status(self) -> Any:
-        plain = {"set_up": True, "unlocked": True, "providers": 1, "tokens": 1, "entries": 3, "pending": 0}
+        plain = {
+            "set_up": True,
+            "unlocked": True,
+            "providers": 1,
+            "tokens": 1,
+            "entries": 3,
+            "pending": 0,
+            "recovery": True,
+        }
         return Status(**{**plain, "claims": len(self.claims), **self.plan("status", {})})
 
     async def present(self, caller: Any, request: str, job: Any, wishes: Any = None) -> Any:

@@ -74,7 +74,9 @@ class FakeAgent:
         return '{"kty":"EC"}'
 
     def status(self) -> Status:
-        return Status(set_up=True, unlocked=False, claims=3, providers=2, tokens=1, entries=9, pending=1)
+        return Status(
+            set_up=True, unlocked=False, claims=3, providers=2, tokens=1, entries=9, pending=1, recovery=True
+        )
 
     async def present(
         self, caller: Caller, request: str, job: Job, wishes: Wishes = NO_WISHES

@@ -53,6 +53,7 @@ class AgentControl(ServiceInterface):
             "tokens": Variant("u", status.tokens),
             "entries": Variant("t", status.entries),
             "pending": Variant("u", status.pending),
+            "recovery": Variant("b", status.recovery),
         }
 
     @method()

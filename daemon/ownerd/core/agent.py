@@ -24,6 +24,7 @@ from ownerd.core.service import NO_WISHES, CounterOffer, Narrowing, Pending, Rel
 from ownerd.core.session import DeskUi, Session
 from ownerd.core.shared import Shared, request_key
 from ownerd.core.statement import app_label
+from ownerd.core.vault_index import RECOVERY_SLOT
 from ownerd.credential.jwe import new_key, public_jwk
 from ownerd.model.caller import Caller, Terminal
 from ownerd.model.encoding import Json
@@ -85,6 +86,7 @@ class Agent:
             tokens=len(vault.enrolled) if vault else self._enrolled,
             entries=journal.size if journal else 0,
             pending=len(session.desk.pending()),
+            recovery=journal is not None and RECOVERY_SLOT in journal.index,
         )
 
     async def tokens(self) -> list[TokenInfo]:

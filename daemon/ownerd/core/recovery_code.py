@@ -20,13 +20,13 @@ from msgspec.structs import replace
 
 from ownerd.core import seal
 from ownerd.core.ports import Record, Rng
+from ownerd.core.vault_index import RECOVERY_SLOT
 from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u, parse_b64u, parse_json_object
 from ownerd.model.errors import InvalidArgument, VaultDamaged
 from ownerd.model.secret import Secret
 
-KIND: Final = "recovery"
-ID: Final = "recovery"
+KIND, ID = RECOVERY_SLOT
 CODE_CHARS: Final = 26
 CHECK_CHARS: Final = 2
 GROUP: Final = 4

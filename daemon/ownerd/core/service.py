@@ -70,6 +70,7 @@ class Status(Struct, frozen=True):
     tokens: int
     entries: int
     pending: int
+    recovery: bool
 
 
 class Pending(Struct, frozen=True):

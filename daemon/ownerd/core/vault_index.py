@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Final
 
 from ownerd.core.ports import Record
 from ownerd.model.canonical import format_canonical
 from ownerd.model.encoding import Json, format_b64u
 
 RecordKey = tuple[str, str]
+
+RECOVERY_SLOT: Final[RecordKey] = ("recovery", "recovery")
 
 
 class VaultIndex:
@@ -23,6 +26,9 @@ class VaultIndex:
         self._rows: dict[RecordKey, tuple[int, str]] = {}
         self._digest: bytes | None = None
         self.apply(records, ())
+
+    def __contains__(self, key: RecordKey) -> bool:
+        return key in self._rows
 
     def apply(self, put: Iterable[Record], delete: Iterable[RecordKey]) -> None:
         """Take over a committed change."""

@@ -11,7 +11,7 @@ from ownerctl.main import run
 def test_status_is_a_table_or_json(cli_desk: Desk) -> None:
     ran = cli_desk.run("status")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[:2] == ["vault      unlocked", "claims     2"]
+    assert ran.out.splitlines()[:2] == ["vault          unlocked", "claims         2"]
     ran = cli_desk.run("status", "--json")
     assert ran.json["unlocked"] is True
     assert ran.json["entries"] == 3

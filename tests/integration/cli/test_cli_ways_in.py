@@ -126,3 +126,11 @@ def test_the_verifier_key_is_printed_although_the_code_failed(cli_desk: Desk) ->
     ran = cli_desk.run("setup", "--recovery", "--json")
     assert (ran.code, ran.json["verifier_key"]) == (3, "ownerd/ab+cd+ef")
     assert ran.err.endswith("ownerctl: error: not written down\nownerctl: hint: nothing was released\n")
+
+
+def test_a_code_that_was_never_set_is_told_before_a_token_is_asked_for(cli_desk: Desk) -> None:
+    cli_desk.plan(status={"unlocked": False, "recovery": False}, tokens=[])
+    ran = cli_desk.run("recovery", "use")
+    assert ran.code == 1
+    assert ran.err.splitlines()[0] == "ownerctl: error: no recovery code is set"
+    assert "not set" in cli_desk.run("status").out

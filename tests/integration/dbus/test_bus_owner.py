@@ -32,6 +32,7 @@ def test_status_tokens_and_requests_are_listed(served: Served) -> None:
                 "tokens": 1,
                 "entries": 9,
                 "pending": 1,
+                "recovery": True,
             }
             tokens = _plain((await tool.owner("Tokens", "List")).body[0])
             assert [(t["id"], t.get("pin_tries"), t["software"]) for t in tokens] == [
