@@ -107,7 +107,7 @@ def test_the_example_for_app_developers_gets_its_answer(bad_world: BadWorld) -> 
         assert code == 0
         assert asked.claims_of({name: one.value for name, one in results.items()}) == {"given_name": "Ada"}
         names["request"] = ""
-        with pytest.raises(SystemExit, match=r"InvalidArgument: the request is empty"):
+        with pytest.raises(RuntimeError, match=r"InvalidArgument: the request is empty"):
             await asyncio.wait_for(names["example"](), 20)
 
     asyncio.run(story())
