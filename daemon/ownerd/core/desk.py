@@ -55,8 +55,8 @@ class Act(Struct, eq=False):
     """One call that needs the owner: mutable, as the owner may approve, narrow or refuse it from elsewhere.
 
     ``notes`` are the values that its entry commits to should it be refused or fail. ``purpose`` says what its
-    operations are for, to follow "to", where its kind says too little. ``agreed``: the owner has confirmed it. ``approver`` is the bus name of who
-    asked last for its prompt.
+    operations are for, to follow "to", where its kind says too little. ``agreed``: the owner has confirmed it.
+    ``approver`` is the bus name of who asked last for its prompt.
     """
 
     id: str

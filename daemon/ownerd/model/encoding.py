@@ -17,9 +17,8 @@ Json = Any  # a JSON value: str, int, float, bool, None, list[Json] or dict[str,
 
 MAX_DEPTH = 32
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL: Final = bytes.maketrans(
-    b"-_+/=", b"+/---"
-)  # the standard alphabet's own and its padding are made wrong
+# The standard alphabet's own two, and its padding, are made wrong.
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/---")
 
 
 def format_b64u(data: bytes) -> str:
