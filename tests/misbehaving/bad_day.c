@@ -33,7 +33,8 @@ struct page {
 	int32_t at;       /* which counted call, from 1 */
 	int32_t lasting;  /* and all that follow */
 	int32_t seen, hit;
-	char kinds[12];   /* which calls are counted; ends with NUL */
+	char kinds[12];   /* which calls are noted; ends with NUL */
+	char only[64];    /* which of these are counted, by their line in the log; all where it is empty */
 	int64_t shift;    /* seconds that the wall clock is ahead */
 	uint32_t length;
 	char log[1 << 16]; /* one line for each counted call */
@@ -82,8 +83,10 @@ static int goes_wrong(char kind, const char *name)
 {
 	if (!page || !page->at || !strchr(page->kinds, kind))
 		return NOTHING;
-	int32_t seen = __atomic_add_fetch(&page->seen, 1, __ATOMIC_SEQ_CST);
 	note(kind, name);
+	if (page->only[0] && (page->only[0] != kind || strcmp(page->only + 2, name)))
+		return NOTHING;
+	int32_t seen = __atomic_add_fetch(&page->seen, 1, __ATOMIC_SEQ_CST);
 	if (seen != page->at && !(page->lasting && seen > page->at))
 		return NOTHING;
 	page->hit++;

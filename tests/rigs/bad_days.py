@@ -51,6 +51,7 @@ class _Page(ctypes.Structure):
         ("seen", ctypes.c_int32),
         ("hit", ctypes.c_int32),
         ("kinds", ctypes.c_char * 12),
+        ("only", ctypes.c_char * 64),
         ("shift", ctypes.c_int64),
         ("length", ctypes.c_uint32),
         ("log", ctypes.c_char * (1 << 16)),
@@ -83,11 +84,15 @@ class BadDay:
             "BAD_DAY_READ": str(config),
         }
 
-    def choose(self, what: int, kinds: str, at: int, *, lasting: bool = False) -> None:
-        """Let the ``at``-th call from now on, counted from 1, of ``kinds`` go wrong; 0 in ``what`` only counts."""
+    def choose(self, what: int, kinds: str, at: int, *, only: str = "", lasting: bool = False) -> None:
+        """Let the ``at``-th call from now on, counted from 1, of ``kinds`` go wrong; 0 in ``what`` only counts.
+
+        ``only`` counts among the calls that have this line in `calls` alone.
+        """
         self.calm()
         page = self._page
         page.what, page.kinds, page.lasting, page.length = what, kinds.encode(), lasting, 0
+        page.only = only.encode()
         page.seen = page.hit = 0
         page.at = at
 
